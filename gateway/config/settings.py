@@ -1,0 +1,87 @@
+"""The configuration as frozen values: what the rest of the program sees. Times in seconds, sizes in bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gateway.core.source import Secret, SourceOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """The certificate chain and its key, PEM files."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where the gateway listens. `public_url` has no trailing slash; sources live below it."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 8081
+    public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    tls: TlsSettings | None = None
+    max_connections: int = 4096
+    max_buffered: int = 256 * 2**20
+    max_buffered_per_client: int = 64 * 2**20
+    drain: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """The event log: where it is kept, how long, how much of the disk it may take, how much may wait in memory."""
+
+    engine: Literal["sqlite"] = "sqlite"
+    path: Path = Path("var")
+    retention: float = 14 * 86400.0
+    max_bytes: int = 20 * 2**30
+    min_free: int = 2**30
+    max_queued_events: int = 20_000
+    max_queued_bytes: int = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Where marks are kept, and for how long."""
+
+    engine: Literal["sqlite"] = "sqlite"
+    marks: float = 90 * 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """One source: `scheme` and `event` are set for provider `custom` alone, as written in the configuration."""
+
+    name: str
+    provider: str
+    secrets: tuple[Secret, ...]
+    options: SourceOptions = field(default_factory=SourceOptions)
+    scheme: Mapping[str, object] = field(default_factory=dict)
+    event: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterSettings:
+    """One router: `use` is `package.module:attribute`, or the name of an installed `gateway.routers` entry point."""
+
+    name: str
+    use: str
+    concurrency: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration of one gateway."""
+
+    path: Path
+    server: ServerSettings
+    log: LogSettings
+    store: StoreSettings
+    sources: tuple[SourceSettings, ...]
+    routers: tuple[RouterSettings, ...]

@@ -1,0 +1,130 @@
+"""The event: the logical fact that a provider tells us, identified by (source, event id).
+
+Times are whole microseconds since the Unix epoch, so that every engine keeps them alike. The body is the provider's
+exact bytes; nothing here ever re-serialises it.
+"""
+
+import builtins
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qs
+
+import msgspec
+import orjson
+
+Flag = Literal[
+    "id_missing",  # the provider's id was absent; the body's digest stands in
+    "id_invalid",  # the id was too long or held control characters; the body's digest stands in
+    "id_conflict",  # an unsigned id came again with another body
+    "suspected_replay",  # an old body came under a new unsigned id
+    "type_unsigned",  # the event's type was read from a header the signature does not cover
+    "opaque",  # verified, but the body does not parse
+]
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the aware UTC time of `micros` microseconds since the epoch."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def identity_digest(source: str, event_id: str) -> bytes:
+    """Return the 16-byte digest of (source, event id). Names cannot contain NUL, so the parts cannot run together."""
+    return hashlib.blake2b(f"{source}\0{event_id}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def body_bound_digest(identity: bytes, body_sha256: bytes) -> bytes:
+    """Return the 16-byte dedupe key of an event whose id is not covered by the signature."""
+    return hashlib.blake2b(identity + body_sha256, digest_size=16).digest()
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One verified event, as handlers see it. A `msgspec.Struct` because one is built per delivery on the ack path.
+
+    Attributes:
+        source: the configured source's name.
+        provider: the provider's name (`stripe`, `github`, `custom`, ...).
+        id: the event's id as the provider defines it, or the body's digest where it has none (see `flags`).
+        type: the provider's word for what happened, `unknown` if it gives none.
+        time_us: when the provider says it happened, or None.
+        received_us: when the request line arrived.
+        key: the ordering key: events of one key are handled in stored order.
+        headers: the provider's headers that the source keeps, names in lower case.
+        body: the exact bytes: the body, its query string for a GET, or for a batch the element's slice of it.
+        content_type: the Content-Type header as sent, or None.
+        verified_by: the label of the secret that matched.
+        flags: what was odd about this event, sorted.
+        delivery_id: the id of the HTTP delivery that brought it, the same as in its log lines and its answer.
+        batch_index: the element's place in a batch delivery, or None.
+        body_sha256: SHA-256 of `body`, 32 bytes.
+        identity: digest of (source, id).
+        dedupe_key: what makes two copies the same event: `identity`, with the body's digest where the id is unsigned.
+    """
+
+    source: str
+    provider: str
+    id: str
+    type: str
+    time_us: int | None
+    received_us: int
+    key: str
+    headers: Mapping[str, str]
+    body: bytes
+    content_type: str | None
+    verified_by: str
+    flags: tuple[str, ...]
+    delivery_id: str
+    batch_index: int | None
+    body_sha256: bytes
+    identity: bytes
+    dedupe_key: bytes
+
+    @property
+    def time(self) -> datetime | None:
+        """When the provider says it happened (aware, UTC), or None."""
+        return None if self.time_us is None else from_micros(self.time_us)
+
+    @property
+    def received_at(self) -> datetime:
+        """When the delivery arrived (aware, UTC)."""
+        return from_micros(self.received_us)
+
+    @property
+    def id_is_signed(self) -> bool:
+        """Whether the signature covers the id, so that (source, id) alone identifies the event."""
+        return self.dedupe_key == self.identity
+
+    def json(self) -> Any:
+        """Return the parsed body; for a form with a `payload` field (GitHub, Slack), that field's JSON.
+
+        Raises:
+            ValueError: the body is not JSON.
+        """
+        if self.content_type is not None and self.content_type.startswith("application/x-www-form-urlencoded"):
+            payload = self.form().get("payload")
+            if payload:
+                return orjson.loads(payload[0])
+        return orjson.loads(self.body)
+
+    def form(self) -> dict[str, list[str]]:
+        """Return the form's fields, each with its values in order.
+
+        Raises:
+            ValueError: more than 1,000 fields, or not UTF-8.
+        """
+        return parse_qs(self.body.decode(), keep_blank_values=True, max_num_fields=1000, errors="strict")
+
+    def parse(self, model: "builtins.type[T]") -> T:
+        """Return the JSON body as `model`: a msgspec Struct, dataclass, TypedDict, or pydantic model.
+
+        Raises:
+            ValueError: the body does not fit the model.
+        """
+        validate = getattr(model, "model_validate", None)
+        if validate is not None:
+            return validate(self.json())  # type: ignore[no-any-return]
+        return msgspec.convert(self.json(), model)

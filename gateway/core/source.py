@@ -1,0 +1,100 @@
+"""A source: one configured endpoint, compiled to what the ack path needs. Frozen values, no I/O."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from gateway.core.admission import Admission, Request
+
+OnConflict = Literal["dead", "run", "skip"]
+OnReplay = Literal["flag", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One active secret. `text` is what the operator configured; it never appears in a repr."""
+
+    label: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"Secret(label={self.label!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What an operator may set for any source. None means the provider's default. Times in seconds, sizes in bytes."""
+
+    public_url: str | None = None
+    tolerance: float | None = None
+    dedupe_window: float | None = None
+    max_body: int | None = None
+    deadline: float | None = None
+    rate: float | None = None
+    order_by: str | None = None
+    on_conflict: OnConflict = "dead"
+    on_replay: OnReplay = "flag"
+    allow_ips: tuple[str, ...] = ()
+    content_types: tuple[str, ...] = ()
+    keep_headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack:
+    """The answer to a delivery: status, body, content type."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A compiled source.
+
+    `admit` verifies and identifies one delivery; `sign` makes a request this source will accept (for `gateway send`
+    and tests), or is None where only the provider holds the private key.
+    `accepted` and `duplicate` are the provider's prescribed answers, None for the gateway's own.
+    """
+
+    name: str
+    provider: str
+    methods: frozenset[str]
+    max_body: int
+    deadline: float
+    dedupe_window: float
+    on_conflict: OnConflict
+    on_replay: OnReplay
+    rate: float | None
+    allow_ips: tuple[str, ...]
+    content_types: tuple[str, ...]
+    labels: tuple[str, ...]
+    id_is_signed: bool
+    accepted: Ack | None
+    admit: "Callable[[Request, int], Admission]"
+    sign: "Callable[[SignRequest], SignedRequest] | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignRequest:
+    """What to sign: the body, the time of signing in microseconds, and the values the provider puts in headers."""
+
+    body: bytes
+    now_us: int
+    event_id: str
+    event_type: str
+    content_type: str = "application/json"
+    query: bytes = b""
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """A request as the provider would send it; the query belongs behind the source's URL."""
+
+    method: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes

@@ -1,0 +1,423 @@
+"""The ports of `keep`: what the other rooms may ask of an engine, split by who asks.
+
+`receive` appends (`EventLog`). `handle` subscribes (`Subscription`), parks (`Parking`) and keeps marks (`Store`).
+`admin` and `cli` read (`Catalogue`). Every engine passes the same contract suite (`tests/contract`).
+
+Rules of every engine:
+- An append belongs to the log, never to a request: nothing cancels it.
+- An append's future completes only when the event is durable, or certainly is not (`Unavailable.written is False`),
+  or its outcome is unknown (`written is None`).
+- A position is (partition, offset); offsets grow within a partition. The embedded log has partition 0 alone.
+"""
+
+from asyncio import Future
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from gateway.core.event import Event
+
+Outcome = Literal["done", "duplicate", "stale", "retry", "dead", "crashed"]
+DeadReason = Literal["gave_up", "attempts", "crashed", "id_conflict", "handler_gone", "unreadable", "held_too_many"]
+PairState = Literal["pending", "running", "done", "stale", "retrying", "held", "dead"]
+
+
+class Position(NamedTuple):
+    """A place in the log."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The durable outcome of one append.
+
+    `duplicate` means that an earlier copy is durable and this one was not stored; `body_differs` that the copy's body
+    is another than the first one's; `flags` are the stored event's (the log adds `id_conflict`).
+    """
+
+    position: Position
+    duplicate: bool = False
+    body_differs: bool = False
+    flags: tuple[str, ...] = ()
+
+
+class EventLog(Protocol):
+    """What the edge asks of the log."""
+
+    def append(self, events: Sequence[Event]) -> Sequence["Future[Appended]"]:
+        """Enqueue `events` and return at once, one future an event; call it on the event loop's thread.
+
+        Raises:
+            Unavailable: nothing was enqueued (over the buffer's budget, disk nearly full, draining).
+        """
+        ...
+
+    def health(self) -> "LogHealth":
+        """Return what is known without asking the disk or the network."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is enqueued, then close. A second call does nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogHealth:
+    """What the log knows of itself; ages in seconds."""
+
+    writable: bool
+    reason: str | None
+    events: int
+    bytes: int
+    oldest_seconds: float
+    queued_events: int
+    queued_bytes: int
+
+
+class Stored(NamedTuple):
+    """One stored record: its position and the event, or the error that decoding it met."""
+
+    position: Position
+    event: Event | None
+    error: str | None = None
+
+
+class Subscription(Protocol):
+    """One router's reading of the log. Reading starts after the committed position."""
+
+    async def fetch(self, *, max_events: int, max_bytes: int) -> Sequence[Stored]:
+        """Return the next records in order, at least one if any is there; wait up to a second for one, else empty."""
+        ...
+
+    def commit(self, positions: Mapping[int, int]) -> None:
+        """Note that all up to these offsets is durably handled; written with the next group, never moved back."""
+        ...
+
+    def committed(self) -> Mapping[int, int]:
+        """Return the last position noted for each partition."""
+        ...
+
+    async def backlog(self) -> "Backlog":
+        """Return how much is stored past the committed position."""
+        ...
+
+    async def close(self) -> None:
+        """Stop reading; wakes a waiting `fetch`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a router has not handled yet: events, age of the oldest in seconds (0.0 if none), and gaps it lost."""
+
+    events: int
+    oldest_seconds: float
+    gap_events: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One event for one handler: the unit that runs, retries and dies alone.
+
+    `replay` is empty, or the id of the forced replay that makes this another run with its own mark.
+    `attempt` counts the runs begun before this one. `parked_id` names the parked row it came from.
+    """
+
+    handler: str
+    event: Event
+    position: Position
+    attempt: int = 0
+    replay: str = ""
+    replay_id: str = ""
+    new_keys: bool = False
+    parked_id: int | None = None
+    first_failed_us: int | None = None
+    error: str = ""
+
+
+class MarkKey(NamedTuple):
+    """What a mark is kept under."""
+
+    handler: str
+    dedupe_key: bytes
+    replay: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A pair that will not be run again by itself, with everything needed to understand and rerun it."""
+
+    id: int
+    router: str
+    pair: Pair
+    reason: DeadReason
+    error: str
+    trace: str
+    attempts: int
+    died_us: int
+
+
+class Tx(Protocol):
+    """A handler's transaction, as `ctx.tx` shows it. `:name` parameters work on every store."""
+
+    @property
+    def connection(self) -> Any:
+        """The driver's own connection."""
+        ...
+
+    async def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
+        """Run one statement; return the number of rows it changed."""
+        ...
+
+    async def fetch_one(self, sql: str, parameters: Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
+        """Run one query; return its first row."""
+        ...
+
+    async def fetch_all(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run one query; return all its rows."""
+        ...
+
+
+class Turn(Protocol):
+    """One pair's transaction: opened at the first use of `ctx.tx`, the mark inserted before the handler's rows."""
+
+    @property
+    def tx(self) -> Tx:
+        """What the handler is given."""
+        ...
+
+    def finish(self) -> "Future[None]":
+        """End the transaction; the future completes when mark and rows are durable together."""
+        ...
+
+    async def rollback(self) -> None:
+        """Undo the mark and the handler's rows, and let the next turn begin."""
+        ...
+
+
+class AlreadyDone(Exception):  # noqa: N818 - an outcome, not an error
+    """The pair's mark exists: another run finished it. Raised by `Store.begin`, and by a `finish` that lost."""
+
+
+class StaleEvent(Exception):  # noqa: N818 - an outcome, not an error
+    """A newer event of the key was applied before. Raised by `Store.begin` for `stale="skip"`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What the stale guard compares: the handler's (source, key) and the event's version, compared as numbers."""
+
+    source: str
+    key: str
+    value: int
+
+
+class Store(Protocol):
+    """Marks, the stale guard and the handlers' tables of one router."""
+
+    async def apply_schema(self, statements: str) -> None:
+        """Create the router's own tables.
+
+        Raises:
+            PluginError: the SQL is refused.
+        """
+        ...
+
+    async def marked(self, keys: Sequence[MarkKey]) -> Mapping[MarkKey, str]:
+        """Return those of `keys` that have a mark, each with its outcome."""
+        ...
+
+    async def begin(self, key: MarkKey, *, version: Version | None, attempt: int, limit: float) -> Turn:
+        """Wait for the turn, open the transaction, insert the mark and check the guard.
+
+        The turn is rolled back by itself after `limit` seconds (`TimeoutError` at the next use).
+
+        Raises:
+            AlreadyDone: the mark exists.
+            StaleEvent: the guard holds a newer version.
+        """
+        ...
+
+    def mark(self, key: MarkKey, outcome: Outcome, *, version: Version | None, attempt: int) -> "Future[None]":
+        """Mark a pair that did not use `ctx.tx`, in the next group. With a version, the guard is moved with it."""
+        ...
+
+    async def newest(self, handler: str, version: Version) -> int | None:
+        """Return the guard's newest applied version of that key, or None."""
+        ...
+
+    async def expire(self, before_us: int, limit: int) -> int:
+        """Remove up to `limit` marks older than `before_us`; return how many."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is pending, then close."""
+        ...
+
+
+class Parking(Protocol):
+    """One router's durable retries and dead letters."""
+
+    def park(self, pair: Pair, *, due_us: int, error: str) -> "Future[None]":
+        """Keep the pair until `due_us`; replaces its former parked row. Durable when the future completes."""
+        ...
+
+    def hold(self, pair: Pair) -> "Future[None]":
+        """Keep the pair behind the parked ones of its (handler, key), in order of position: `order="strict"`."""
+        ...
+
+    def holds(self, handler: str, key: str) -> bool:
+        """Return whether a pair of that (handler, key) is parked or held."""
+        ...
+
+    async def due(self, now_us: int, limit: int) -> Sequence[Pair]:
+        """Return pairs whose time has come and that were not handed out before."""
+        ...
+
+    def settle(self, pair: Pair) -> "Future[None]":
+        """Remove the parked row of a finished pair, and let the next held pair of its key become due."""
+        ...
+
+    def bury(self, pair: Pair, *, reason: DeadReason, error: str, trace: str) -> "Future[None]":
+        """Make the pair a dead letter, in one step with removing its parked row."""
+        ...
+
+    def parked(self) -> int:
+        """Return how many pairs are parked or held."""
+        ...
+
+    def dead(self) -> int:
+        """Return how many dead letters there are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which events: each field narrows; times in microseconds, `since` inclusive, `until` exclusive."""
+
+    source: str | None = None
+    type: str | None = None
+    id: str | None = None
+    key: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One stored event without its body."""
+
+    position: Position
+    source: str
+    provider: str
+    id: str
+    type: str
+    time_us: int | None
+    received_us: int
+    key: str
+    body_sha256: bytes
+    body_bytes: int
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairStatus:
+    """What became of one event at one handler."""
+
+    router: str
+    handler: str
+    state: PairState
+    attempts: int = 0
+    at_us: int | None = None
+    next_us: int | None = None
+    error: str = ""
+    replay: str = ""
+
+
+class Catalogue(Protocol):
+    """What can be asked of what is stored. Reads only; safe beside a running gateway."""
+
+    def events(
+        self, where: Filter, *, limit: int, newest_first: bool, after: Position | None = None
+    ) -> Iterator[Summary]:
+        """Return stored events in order of position."""
+        ...
+
+    def count(self, where: Filter) -> int:
+        """Return how many stored events fit."""
+        ...
+
+    def event(self, source: str, event_id: str) -> Sequence[Stored]:
+        """Return the stored copies of that event with their bodies (several only after an id conflict)."""
+        ...
+
+    def states(self, stored: Stored) -> Sequence[PairStatus]:
+        """Return what each handler of each router made of it."""
+        ...
+
+    def dead_letters(self, router: str | None, *, limit: int, after_id: int = 0) -> Iterator[DeadLetter]:
+        """Return dead letters, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A replay in progress: where it stands is durable, so that it resumes after a crash."""
+
+    id: str
+    handler: str | None
+    where: Filter
+    mode: Literal["missing", "force"]
+    new_keys: bool
+    rate: float | None
+    upto: Mapping[int, int]
+    at: Mapping[int, int] = field(default_factory=dict)
+    total: int = 0
+    handed: int = 0
+    state: Literal["running", "done", "cancelled"] = "running"
+
+
+class Replays(Protocol):
+    """One router's replays: durable, so that each resumes after a crash."""
+
+    def save(self, replay: Replay) -> "Future[None]":
+        """Insert or replace; with progress it joins the next group."""
+        ...
+
+    def running(self) -> Sequence[Replay]:
+        """Return those not finished."""
+        ...
+
+
+class Blame(Protocol):
+    """Crash blame: which pair was running alone when the worker died (design 6.9)."""
+
+    def unclean(self) -> bool:
+        """Return whether the last worker of this router ended without `clean_exit`."""
+        ...
+
+    def clean_exit(self) -> "Future[None]":
+        """Note that this worker ended in order."""
+        ...
+
+    def started_alone(self, key: MarkKey) -> "Future[None]":
+        """Note durably that this pair now runs with nothing beside it."""
+        ...
+
+    def finished_alone(self, key: MarkKey) -> None:
+        """Forget the note, in the next group."""
+        ...
+
+    def crashed(self, key: MarkKey) -> "Future[int]":
+        """Count a crash against the pair, durably; return how many there are now."""
+        ...
+
+    def crashes(self, key: MarkKey) -> int:
+        """Return the crashes counted against the pair, those of a note left by a dead worker included."""
+        ...
