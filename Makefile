@@ -1,21 +1,68 @@
-# The two commands of a fresh machine: `make run` and `make test`. Everything lives in .venv and var.
+# The two commands of a fresh machine: `make run` and `make test`. All they make lives in .venv, .cache and var.
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	--quiet --custom-compile-command "make lock"
 
-.PHONY: run test check format types lint unit bench soak lock docs clean
 .DEFAULT_GOAL := help
+.PHONY: help run test check format docs bench soak lock clean
 
-help:
-	@echo "make run    set up and run the gateway on config/gateway.yaml"
-	@echo "make test   set up and run every check"
-	@echo "make check  formatting, lint and types only"
-	@echo "make bench  the benchmark of the design's bars"
-	@echo "make soak   the long rounds of the fault suite"
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-$(STAMP): requirements/test.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; call make PYTHON=python3.12, say")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python -m venv failed: on Debian, apt install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+run: .venv/.run ## set up and run the gateway on config/gateway.yaml
+	@exec $(BIN)/gateway run --config config/gateway.yaml
+
+test: check .cache/examples ## set up and run every check
+	$(BIN)/pytest -m "not soak"
+
+check: .venv/.test ## formatting, lint and types
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+format: .venv/.test ## put the formatting right
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+
+docs: .venv/.test ## write the generated reference pages anew
+	$(BIN)/python -m docs.build
+
+bench: .venv/.test ## measure against the design's bars
+	$(BIN)/python -m tests.bench
+
+soak: .venv/.test ## the long rounds of the fault suite
+	$(BIN)/pytest -m soak --timeout 3600 tests/faults
+
+lock: .venv/.run ## pin the dependencies anew, with hashes
+	$(BIN)/python -m pip install --quiet uv
+	$(UV) pyproject.toml -o requirements/run.txt
+	$(UV) pyproject.toml --group test -c requirements/run.txt -o requirements/test.txt
+	$(UV) --group build -o requirements/build.txt
+
+clean: ## remove what these commands made, but for var
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/.base:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; for example: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv .venv || { echo "python -m venv failed; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@touch $@
+
+.venv/.run: .venv/.base requirements/run.txt requirements/build.txt pyproject.toml
+	@echo "installing into .venv ..."
+	@$(PIP) --require-hashes -r requirements/build.txt -r requirements/run.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.test: .venv/.run requirements/test.txt
+	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+# GitHub's published example payloads, for the acceptance tests; without npm those tests say so and are skipped.
+.cache/examples: tests/examples.version
+	@mkdir -p .cache
+	@if command -v npm >/dev/null; then \
+		cd .cache && npm pack --silent "@octokit/webhooks-examples@$$(cat ../tests/examples.version)" >/dev/null \
+		&& rm -rf examples package && tar xzf octokit-webhooks-examples-*.tgz && mv package examples && touch examples; \
+	else echo "npm is not installed: tests with GitHub's example payloads will be skipped"; fi

@@ -38,7 +38,7 @@ def identity_digest(source: str, event_id: str) -> bytes:
 
 
 def body_bound_digest(identity: bytes, body_sha256: bytes) -> bytes:
-    """Return the 16-byte dedupe key of an event whose id is not covered by the signature."""
+    """Return the 16-byte dedupe key of an event that its id alone does not identify."""
     return hashlib.blake2b(identity + body_sha256, digest_size=16).digest()
 
 
@@ -62,7 +62,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         batch_index: the element's place in a batch delivery, or None.
         body_sha256: SHA-256 of `body`, 32 bytes.
         identity: digest of (source, id).
-        dedupe_key: what makes two copies the same event: `identity`, with the body's digest where the id is unsigned.
+        dedupe_key: what makes two copies the same event: `identity` alone where the signature covers the id and the
+            provider varies its body between retries (Stripe); everywhere else `identity` with the body's digest, so
+            that one captured request sent again under a future id cannot make the genuine event vanish.
     """
 
     source: str
@@ -95,7 +97,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def id_is_signed(self) -> bool:
-        """Whether the signature covers the id, so that (source, id) alone identifies the event."""
+        """Whether (source, id) alone identifies the event, whatever its body: see `dedupe_key`."""
         return self.dedupe_key == self.identity
 
     def json(self) -> Any:
@@ -104,7 +106,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         Raises:
             ValueError: the body is not JSON.
         """
-        if self.content_type is not None and self.content_type.startswith("application/x-www-form-urlencoded"):
+        if self.content_type is not None and self.content_type.lower().startswith("application/x-www-form-urlencoded"):
             payload = self.form().get("payload")
             if payload:
                 return orjson.loads(payload[0])

@@ -11,7 +11,7 @@ Rules of every engine:
 """
 
 from asyncio import Future
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -268,8 +268,12 @@ class Parking(Protocol):
         """Keep the pair behind the parked ones of its (handler, key), in order of position: `order="strict"`."""
         ...
 
-    def holds(self, handler: str, key: str) -> bool:
-        """Return whether a pair of that (handler, key) is parked or held."""
+    def holds(self, handler: str, key: str) -> int:
+        """Return how many pairs of that (handler, key) are parked or held, those whose write is under way included."""
+        ...
+
+    async def taken(self, keys: Sequence[MarkKey]) -> Collection[MarkKey]:
+        """Return those of `keys` that are parked, held or dead: read again after a crash, they are not run twice."""
         ...
 
     async def due(self, now_us: int, limit: int) -> Sequence[Pair]:
@@ -292,6 +296,18 @@ class Parking(Protocol):
         """Return how many dead letters there are."""
         ...
 
+    async def dead_letters(self, where: "DeadFilter", *, limit: int, after_id: int = 0) -> Sequence[DeadLetter]:
+        """Return dead letters, oldest first."""
+        ...
+
+    async def retry_dead(self, where: "DeadFilter") -> int:
+        """Make dead letters parked pairs that are due at once, as if never run; return how many."""
+        ...
+
+    async def purge_dead(self, where: "DeadFilter") -> int:
+        """Remove dead letters for good; return how many."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
@@ -303,6 +319,16 @@ class Filter:
     key: str | None = None
     since_us: int | None = None
     until_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadFilter:
+    """Which dead letters: each field narrows, `ids` only if any are given; the times of `events` are those of death."""
+
+    ids: tuple[int, ...] = ()
+    handler: str | None = None
+    reason: DeadReason | None = None
+    events: Filter = field(default_factory=Filter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -392,6 +418,31 @@ class Replays(Protocol):
 
     def running(self) -> Sequence[Replay]:
         """Return those not finished."""
+        ...
+
+
+class History(Protocol):
+    """Reading stored events again, beside the subscription: for replays."""
+
+    async def read(
+        self, where: Filter, *, after: Mapping[int, int], upto: Mapping[int, int], max_events: int, max_bytes: int
+    ) -> Sequence[Stored]:
+        """Return the next fitting records after `after` and up to `upto` (inclusive); empty at the end.
+
+        A partition that is absent from `after` is read from its beginning, one absent from `upto` not at all.
+        """
+        ...
+
+
+class Pausing(Protocol):
+    """Whether one router is paused; durable, so that a restart does not resume it."""
+
+    def paused(self) -> str:
+        """Return the cause (`operator`, `breaker`), empty if the router runs."""
+        ...
+
+    def set_paused(self, cause: str) -> "Future[None]":
+        """Pause for `cause`, or resume if it is empty."""
         ...
 
 

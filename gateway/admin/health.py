@@ -1,0 +1,33 @@
+"""Readiness: may this gateway be sent deliveries? Pure.
+
+A router in trouble never takes the edge out of service: its events are kept and wait. So a worker that is down is
+shown, and told by metrics, but fails nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+OK = "ok"
+DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether deliveries may be sent here, and the state of each part by name: `ok`, or what is wrong with it."""
+
+    ready: bool
+    parts: Mapping[str, str]
+
+
+def assess(answers: Mapping[str, str | None], *, draining: bool) -> Readiness:
+    """Return the readiness of one gateway.
+
+    Args:
+        answers: what each process said of its health, by its name (`edge`, `worker:<router>`): `ok`, or what is wrong
+            (the edge says `ok` only while its log takes appends); None for one that did not answer in time.
+        draining: whether the gateway is being stopped.
+    """
+    parts = {name: DOWN if answer is None else answer for name, answer in answers.items()}
+    if draining:
+        parts["supervisor"] = "draining"
+    return Readiness(ready=not draining and parts.get("edge", OK) == OK, parts=parts)

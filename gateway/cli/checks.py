@@ -1,0 +1,140 @@
+"""What a start needs, looked at one by one. Each check says what it saw, and what to do where it fails."""
+
+import platform
+import shutil
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+from gateway.config.load import Loaded
+from gateway.config.plugins import import_router
+from gateway.config.secret_values import DEV_LABEL
+from gateway.config.settings import RouterSettings, ServerSettings, Settings, SourceSettings
+from gateway.core.errors import PluginError
+from gateway.process.control import ControlClient
+from gateway.process.runtime import control_path
+
+State = Literal["ok", "warning", "failed"]
+
+_OLDEST_SQLITE = (3, 51, 3)
+_PING_DEADLINE = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing looked at."""
+
+    check: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def all_checks(loaded: Loaded) -> Iterator[Check]:
+    """Look at everything a start on this configuration needs."""
+    settings = loaded.settings
+    yield _versions()
+    for source in settings.sources:
+        yield _source(source)
+    for router in settings.routers:
+        yield _router(router, settings)
+    if not settings.routers:
+        yield Check(
+            check="routers", state="warning", detail="none is configured", remedy="events are stored, not handled"
+        )
+    yield _folder(settings)
+    if settings.server.tls is not None:
+        yield _certificate(settings.server.tls.cert, settings.server.tls.key)
+    yield from _ports(settings)
+
+
+def _versions() -> Check:
+    version = apsw.sqlite_lib_version()
+    detail = f"Python {platform.python_version()}, SQLite {version}"
+    if tuple(int(part) for part in version.split(".")) < _OLDEST_SQLITE:
+        remedy = "install apsw from its wheel, which brings a current SQLite; older ones can corrupt the log"
+        return Check(check="versions", state="failed", detail=detail, remedy=remedy)
+    return Check(check="versions", state="ok", detail=detail)
+
+
+def _source(source: SourceSettings) -> Check:
+    labels = [secret.label for secret in source.secrets]
+    detail = f"{source.provider}, secrets: {', '.join(labels)}"
+    if DEV_LABEL in labels:
+        remedy = "fine on this machine; set the real secret before anyone sends"
+        return Check(check=f"source {source.name}", state="warning", detail=detail, remedy=remedy)
+    return Check(check=f"source {source.name}", state="ok", detail=detail)
+
+
+def _router(configured: RouterSettings, settings: Settings) -> Check:
+    name = f"router {configured.name}"
+    try:
+        router = import_router(configured)
+    except PluginError as error:
+        return Check(check=name, state="failed", detail=str(error), remedy=f"see routers.{configured.name}.use")
+    problems = router.problems(settings.sources)
+    if problems:
+        remedy = "change the handler's source, provider or pattern, or the configuration"
+        return Check(check=name, state="failed", detail="; ".join(problems), remedy=remedy)
+    return Check(check=name, state="ok", detail=f"{configured.use}, handlers: {len(router.handlers)}")
+
+
+def _folder(settings: Settings) -> Check:
+    folder = settings.log.path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        detail = f"{folder}: {error.strerror}"
+        return Check(check="log folder", state="failed", detail=detail, remedy="make it writable, or change log.path")
+    detail = f"{folder} is writable, {free // 2**20} MiB free"
+    if free < settings.log.min_free:
+        remedy = "free some space, or lower log.min_free; until then deliveries are answered 503"
+        return Check(check="log folder", state="failed", detail=detail, remedy=remedy)
+    return Check(check="log folder", state="ok", detail=detail)
+
+
+def _certificate(cert: Path, key: Path) -> Check:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except (OSError, ValueError) as error:
+        detail = f"{cert} and {key} cannot be used ({type(error).__name__})"
+        remedy = "give server.tls a PEM chain and its unencrypted key, readable by this user"
+        return Check(check="certificate", state="failed", detail=detail, remedy=remedy)
+    return Check(check="certificate", state="ok", detail=str(cert))
+
+
+def _ports(settings: Settings) -> Iterator[Check]:
+    server: ServerSettings = settings.server
+    edge = ControlClient(control_path(settings.log.path, "edge"), deadline=_PING_DEADLINE)
+    for name, host, port in (
+        ("port", server.host, server.port),
+        ("admin_port", server.admin_host, server.admin_port),
+    ):
+        yield _port(f"server.{name}", host, port, edge)
+
+
+def _port(key: str, host: str, port: int, edge: ControlClient) -> Check:
+    place = f"{host}:{port}"
+    try:
+        _try_to_bind(host, port)
+    except OSError as error:
+        if edge.answers():
+            return Check(check=key, state="ok", detail=f"{place} is held by the running gateway")
+        detail = f"{place}: {error.strerror or type(error).__name__}"
+        return Check(check=key, state="failed", detail=detail, remedy=f"stop what uses it, or change {key}")
+    return Check(check=key, state="ok", detail=f"{place} is free")
+
+
+def _try_to_bind(host: str, port: int) -> None:
+    family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)

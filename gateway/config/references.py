@@ -1,0 +1,120 @@
+"""Values that stand elsewhere: `{env: NAME}`, with a `default` if need be, and `{file: PATH}`.
+
+Nothing read from the environment or from a file is quoted in a message. The name given for it is quoted only where it
+looks like a variable's and unlike a secret.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.config.document import plain_value
+from gateway.config.problems import KeyPath
+from gateway.config.report import Report, Unread, unread_is_reported
+
+_KEYS = {"env", "file", "default"}
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_CLEARLY_A_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+_LARGEST = 64 * 2**10
+_HELD_BACK = ("secrets", "scheme", "event")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The tree with its references replaced, and where each of those values came from.
+
+    A reference that could not be resolved, and is reported, is left out of the tree.
+    """
+
+    tree: dict[str, Any]
+    origins: Mapping[KeyPath, str]
+
+
+def from_environment(name: object, environ: Mapping[str, str]) -> str:
+    """Return the variable's text without newlines at its end.
+
+    Raises:
+        Unread: it is no variable's name, not set, or empty.
+    """
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+        raise Unread("env must be the name of an environment variable", "use letters, digits and _")
+    shown = f"environment variable {name}" if _CLEARLY_A_NAME.fullmatch(name) else "the environment variable"
+    if name not in environ:
+        raise Unread(f"{shown} is not set", "set it where the gateway is started")
+    text = environ[name].rstrip("\r\n")
+    if not text:
+        raise Unread(f"{shown} is empty", "set it where the gateway is started")
+    return text
+
+
+def from_file(name: object) -> str:
+    """Return the file's text without newlines at its end; a relative path starts at the current directory.
+
+    Raises:
+        Unread: it is no path, cannot be read, is empty, not UTF-8, or larger than 64 KiB.
+    """
+    if not isinstance(name, str) or not name:
+        raise Unread("file must be the path of a file", "write one such as /run/secrets/name")
+    try:
+        with Path(name).open("rb") as opened:
+            text = opened.read(_LARGEST + 1).decode()
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise Unread(f"the file cannot be read ({cause})", "check its path and who may read it") from None
+    if len(text) > _LARGEST:
+        raise Unread("the file is larger than 64 KiB", "check its path")
+    text = text.rstrip("\r\n")
+    if not text:
+        raise Unread("the file is empty", "write the value into it")
+    return text
+
+
+class _Resolver:
+    def __init__(self, report: Report, environ: Mapping[str, str]) -> None:
+        self.origins: dict[KeyPath, str] = {}
+        self._report = report
+        self._environ = environ
+
+    def walk(self, value: Any, path: KeyPath) -> Any:
+        if len(path) == 3 and path[0] == "sources" and path[2] in _HELD_BACK:
+            return value
+        if isinstance(value, list):
+            children = (self.walk(child, (*path, index)) for index, child in enumerate(value))
+            return [child for child in children if child is not _MISSING]
+        if not isinstance(value, dict):
+            return value
+        if len(path) > 1 and {"env", "file"} & value.keys() and value.keys() <= _KEYS:
+            return self._read(value, path)
+        walked = {key: self.walk(child, (*path, key)) for key, child in value.items()}
+        return {key: child for key, child in walked.items() if child is not _MISSING}
+
+    def _read(self, value: dict[str, Any], path: KeyPath) -> Any:
+        with unread_is_reported(self._report, path):
+            try:
+                text, self.origins[path] = self._text(value)
+                return plain_value(text)
+            except Unread:
+                if "default" not in value:
+                    raise
+                self.origins[path] = self._report.place((*path, "default"))
+                return value["default"]
+        return _MISSING
+
+    def _text(self, value: dict[str, Any]) -> tuple[str, str]:
+        if "env" in value and "file" in value:
+            raise Unread("has both env and file", "keep one of the two")
+        if "file" in value:
+            return from_file(value["file"]), "file"
+        return from_environment(value["env"], self._environ), f"env {value['env']}"
+
+
+_MISSING = object()
+
+
+def resolve(report: Report, environ: Mapping[str, str]) -> Resolved:
+    """Replace the references of all settings but secrets and custom schemes; report those that cannot be."""
+    resolver = _Resolver(report, environ)
+    tree = {key: resolver.walk(value, (key,)) for key, value in report.document.tree.items()}
+    return Resolved(tree, resolver.origins)

@@ -1,0 +1,189 @@
+"""From a provider's data and a source's settings to a `Source`: everything is resolved here, once."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from gateway.core.deciding import BodyStamp, Gate, Question, decide
+from gateway.core.expressions import Expression, parse_expression
+from gateway.core.identity import Naming, identifier
+from gateway.core.provider import DAY, Provider, Scheme
+from gateway.core.sending import sender
+from gateway.core.signing import Labelled, checker, fits
+from gateway.core.source import Secret, SignedRequest, SignRequest, Source, SourceOptions
+from gateway.core.verifying import Stamps, Verifier
+
+SHORTEST_WINDOW = 7 * DAY
+LONGEST_DEADLINE = 2.5
+DEADLINE_UNKNOWN = 0.8
+
+_NEVER_KEPT = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_SECRETIVE = re.compile(r"signature|secret|token|password|api-?key|credential|hmac")
+_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
+
+
+def compile_source(
+    provider: Provider, *, name: str, secrets: tuple[Secret, ...], options: SourceOptions | None = None
+) -> Source:
+    """Return the source, ready to admit.
+
+    Raises:
+        ValueError: a secret, `order_by`, `keep_headers`, `tolerance` or `public_url` does not fit the provider. The message begins
+            with the option's name, or names the secret by its label; it never holds a secret's value.
+    """
+    options = options or SourceOptions()
+    provider = _with_order(provider, options.order_by)
+    _check_secrets(provider, secrets)
+    _check_url(options.public_url, needed=provider.needs_public_url)
+    if options.tolerance is not None and all(scheme.timestamp is None for scheme in provider.schemes):
+        raise ValueError(f"tolerance: {provider.title} signs no timestamp; remove it")
+    naming = Naming(
+        source=name,
+        provider=provider.name,
+        body_varies=provider.body_varies,
+        max_elements=provider.max_elements,
+        keep=_kept(provider, options.keep_headers),
+    )
+    placed = [_placed(scheme, secrets) for scheme in provider.schemes]
+    gates = [
+        _gate(provider, scheme, labelled, options, naming)
+        for scheme, labelled in zip(provider.schemes, placed, strict=True)
+    ]
+    used = [gate for gate, labelled in zip(gates, placed, strict=True) if labelled]
+    return Source(
+        name=name,
+        provider=provider.name,
+        methods=frozenset(provider.methods),
+        max_body=provider.max_body if options.max_body is None else options.max_body,
+        deadline=deadline(provider) if options.deadline is None else options.deadline,
+        dedupe_window=dedupe_window(provider) if options.dedupe_window is None else options.dedupe_window,
+        on_conflict=options.on_conflict,
+        on_replay=options.on_replay,
+        rate=options.rate,
+        allow_ips=options.allow_ips,
+        content_types=options.content_types,
+        labels=tuple(secret.label for secret in secrets),
+        id_is_signed=all(gate.identifier.id_is_signed for gate in used),
+        accepted=provider.accepted,
+        admit=gates[0].admit if len(gates) == 1 else partial(decide, gates),
+        sign=_sender(provider, placed, secrets, options.public_url),
+    )
+
+
+def deadline(provider: Provider) -> float:
+    """Return within how many seconds to answer: half the provider's timeout, and no more than 2.5 s."""
+    return DEADLINE_UNKNOWN if provider.timeout is None else min(provider.timeout / 2, LONGEST_DEADLINE)
+
+
+def dedupe_window(provider: Provider) -> float:
+    """Return for how many seconds an id must be remembered: as long as the event may come again, at least 7 days."""
+    return max(SHORTEST_WINDOW, provider.retry_horizon + provider.redelivery_horizon)
+
+
+def _with_order(provider: Provider, order_by: str | None) -> Provider:
+    if order_by is None:
+        return provider
+    try:
+        alternatives = parse_expression(order_by)
+    except ValueError as error:
+        raise ValueError(f"order_by: {error}") from None
+    if not alternatives:
+        raise ValueError("order_by: is empty")
+    return replace(provider, shapes=tuple(replace(shape, key=order_by) for shape in provider.shapes))
+
+
+def _check_secrets(provider: Provider, secrets: Sequence[Secret]) -> None:
+    if not secrets:
+        raise ValueError(f"secrets: at least one is needed: {provider.key_hint}")
+    if len({secret.label for secret in secrets}) < len(secrets):
+        raise ValueError("secrets: two have the same label")
+    macs = [mac for scheme in provider.schemes for mac in scheme.macs]
+    for secret in secrets:
+        if not secret.text.strip():
+            raise ValueError(f"secret {secret.label!r} is empty")
+        if secret.text != secret.text.strip():
+            raise ValueError(f"secret {secret.label!r} has white space around it")
+        if not any(fits(mac, secret.text) for mac in macs):
+            raise ValueError(f"secret {secret.label!r} is of another kind; needed is {provider.key_hint}")
+
+
+def _check_url(url: str | None, *, needed: bool) -> None:
+    if url is None and not needed:
+        return
+    if not url:
+        raise ValueError("public_url: the signature covers the URL, so the one registered with the provider is needed")
+    if not url.isascii() or re.fullmatch(r"https?://[^\s/?#@:]+(:[0-9]{1,5})?(/[^\s]*)?", url) is None:
+        raise ValueError("public_url: write it in full, such as https://hooks.example.com/webhooks/twilio")
+
+
+def _kept(provider: Provider, wanted: Sequence[str]) -> tuple[tuple[bytes, str], ...]:
+    names = dict.fromkeys(provider.keep_headers)
+    proofs = {scheme.header.lower() for scheme in provider.schemes}
+    for asked in wanted:
+        header = asked.lower()
+        if _HEADER_NAME.fullmatch(header) is None:
+            raise ValueError(f"keep_headers: {asked!r} is no header name")
+        if header not in names and (header in _NEVER_KEPT or header in proofs or _SECRETIVE.search(header)):
+            raise ValueError(f"keep_headers: {asked!r} may hold a secret, so it is never stored")
+        names[header] = None
+    return tuple((header.encode("latin-1"), header) for header in names)
+
+
+def _placed(scheme: Scheme, secrets: Sequence[Secret]) -> tuple[Labelled, ...]:
+    """Return the secrets that are meant for the scheme, in the operator's order."""
+    placed = []
+    for secret in secrets:
+        for mac in scheme.macs:
+            if fits(mac, secret.text):
+                try:
+                    placed.append(Labelled(secret.label, mac.prefix.encode(), checker(mac, secret.text)))
+                except ValueError as error:
+                    raise ValueError(f"secret {secret.label!r} {error}") from None
+    return tuple(placed)
+
+
+def _gate(
+    provider: Provider, scheme: Scheme, placed: Sequence[Labelled], options: SourceOptions, naming: Naming
+) -> Gate:
+    stamp = scheme.timestamp
+    in_body = f"json:{stamp.json}" if stamp is not None and stamp.json else ""
+    asked = [text for challenge in provider.challenges for text in (challenge.when, challenge.answer)]
+    named = identifier(scheme, provider.shapes, naming, [*asked, in_body])
+    return Gate(
+        applies=_applies(scheme.when),
+        verifier=Verifier(scheme, placed, url=options.public_url, tolerance=options.tolerance),
+        identifier=named,
+        questions=tuple(
+            Question(
+                when=Expression(challenge.when, named.scope),
+                equals=challenge.equals,
+                answer=Expression(challenge.answer, named.scope) if challenge.answer else None,
+                signed=challenge.signed,
+            )
+            for challenge in provider.challenges
+        ),
+        body_stamp=BodyStamp(Expression(in_body, named.scope), Stamps(stamp, options.tolerance))
+        if stamp is not None and in_body
+        else None,
+    )
+
+
+def _applies(when: str | Callable[[Mapping[bytes, bytes]], bool]) -> Callable[[Mapping[bytes, bytes]], bool]:
+    if not isinstance(when, str):
+        return when
+    header = when.lower().encode("latin-1")
+    return lambda headers: not header or header in headers
+
+
+def _sender(
+    provider: Provider, placed: Sequence[Sequence[Labelled]], secrets: Sequence[Secret], url: str | None
+) -> Callable[[SignRequest], SignedRequest] | None:
+    """Return the signer with the first secret that can sign; of its schemes the last, which is the usual one."""
+    for secret in secrets:
+        for scheme, labelled in zip(reversed(provider.schemes), reversed(placed), strict=True):
+            for candidate in labelled:
+                sign = sender(provider, scheme, candidate, url) if candidate.label == secret.label else None
+                if sign is not None:
+                    return sign
+    return None

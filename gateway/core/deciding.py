@@ -1,0 +1,100 @@
+"""The decision about a delivery, for one scheme with its secrets: verify, then answer a challenge or identify."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.core.admission import Admission, Handshake, Rejected, Request
+from gateway.core.expressions import Document, Expression
+from gateway.core.identity import Identifier
+from gateway.core.source import Ack
+from gateway.core.times import to_micros
+from gateway.core.verifying import Stamps, Verified, Verifier
+
+LONGEST_ANSWER = 1_024
+LONGEST_UNSIGNED = 4_096
+# What is echoed must never be taken for a page.
+_ANSWER_HEADERS = (("x-content-type-options", "nosniff"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A challenge, compiled."""
+
+    when: Expression
+    equals: str
+    answer: Expression | None
+    signed: bool
+
+    def ack(self, document: Document) -> Ack | None:
+        """Return the answer, None where the delivery is not this challenge or has nothing to echo."""
+        if self.when.text(document) != self.equals:
+            return None
+        text = "" if self.answer is None else self.answer.text(document)
+        if text is None or len(text) > LONGEST_ANSWER:
+            return None
+        return Ack(body=text.encode("utf-8", "replace"), content_type="text/plain", headers=_ANSWER_HEADERS)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyStamp:
+    """A timestamp that stands in the signed body."""
+
+    value: Expression
+    stamps: Stamps
+
+    def judge(self, document: Document, verified: Verified, now_us: int) -> Verified | Rejected:
+        """Return the verification with its age, or why the time refuses it."""
+        value = self.value.find(document).value
+        if value is None:
+            return Rejected("timestamp_missing")
+        micros = to_micros(value, "ms" if self.stamps.unit == "ms" else "s")
+        if micros is None:
+            return Rejected("timestamp_malformed")
+        age_us = now_us - micros
+        refusal = self.stamps.refusal(age_us)
+        return Verified(verified.label, age_us / 1e6) if refusal is None else Rejected(refusal, age_us / 1e6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One scheme of a source."""
+
+    applies: Callable[[Mapping[bytes, bytes]], bool]
+    verifier: Verifier
+    identifier: Identifier
+    questions: tuple[Question, ...]
+    body_stamp: BodyStamp | None
+
+    def admit(self, request: Request, now_us: int) -> Admission:
+        """Return the decision."""
+        verified = self.verifier.verify(request, now_us)
+        if isinstance(verified, Rejected):
+            return self._unsigned_answer(request) or verified
+        document = self.identifier.document(request)
+        if self.body_stamp is not None:
+            verified = self.body_stamp.judge(document, verified, now_us)
+            if isinstance(verified, Rejected):
+                return verified
+        for question in self.questions:
+            ack = question.ack(document)
+            if ack is not None:
+                return Handshake(ack, verified.label, verified.age)
+        return self.identifier.events(request, document, verified)
+
+    def _unsigned_answer(self, request: Request) -> Handshake | None:
+        unsigned = [question for question in self.questions if not question.signed]
+        size = len(request.body) + len(request.query)
+        if not unsigned or size > LONGEST_UNSIGNED or not self.verifier.unsigned(request):
+            return None
+        document = self.identifier.document(request)
+        acks = (question.ack(document) for question in unsigned)
+        return next((Handshake(ack) for ack in acks if ack is not None), None)
+
+
+def decide(gates: Sequence[Gate], request: Request, now_us: int) -> Admission:
+    """Return the decision of the first gate that applies; the last applies to whatever is left."""
+    headers = request.headers
+    for gate in gates[:-1]:
+        if gate.applies(headers):
+            return gate.admit(request, now_us)
+    return gates[-1].admit(request, now_us)

@@ -1,0 +1,91 @@
+"""Signing of test deliveries: a request that the compiled source will accept, as the provider would send it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from gateway.core.admission import RefusedReason, Request
+from gateway.core.event import from_micros
+from gateway.core.provider import Message, Provider, Scheme, Timestamp
+from gateway.core.signing import Labelled
+from gateway.core.source import SignedRequest, SignRequest
+from gateway.core.verifying import GETS, message_rule
+
+
+def sender(
+    provider: Provider, scheme: Scheme, secret: Labelled, url: str | None
+) -> Callable[[SignRequest], SignedRequest] | None:
+    """Return the function that signs with `secret`, or None where only the provider can."""
+    if secret.checker.sign((b"",)) is None:
+        return None
+    messages = message_rule(scheme, url)
+    templates = {_named(scheme, name): template for name, template in provider.sends.items()}
+
+    def sign(asked: SignRequest) -> SignedRequest:
+        headers = {"content-type": asked.content_type, **_filled(templates, asked)}
+        query = asked.query if scheme.signing_query is None else scheme.signing_query(asked)
+        stamp = _stamp(scheme.timestamp, asked.now_us)
+        request = _request(asked, query, headers)
+        message = _first(messages(request, stamp.encode()))
+        signature = (secret.prefix + (secret.checker.sign(message) or b"")).decode("latin-1")
+        headers |= _proof(scheme, stamp, signature)
+        return SignedRequest(method=asked.method, query=query, headers=headers, body=request.body)
+
+    return sign
+
+
+def _first(built: Sequence[Message] | RefusedReason) -> Message:
+    if isinstance(built, str) or not built:
+        raise ValueError(f"such a request cannot be signed: {built}")
+    return built[0]
+
+
+def _named(scheme: Scheme, name: str) -> str:
+    return scheme.aliases[name[1:]] if name.startswith("@") else name.lower()
+
+
+def _filled(templates: Mapping[str, str], asked: SignRequest) -> dict[str, str]:
+    values = {
+        "{id}": asked.event_id,
+        "{type}": asked.event_type,
+        "{event}": asked.event_type.partition(".")[0],
+        "{time}": from_micros(asked.now_us).isoformat().replace("+00:00", "Z"),
+    }
+    filled = {}
+    for name, template in templates.items():
+        text = template
+        for placeholder, value in values.items():
+            text = text.replace(placeholder, value)
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError(f"{name}: an id or type that a header can hold is needed: printable ASCII")
+        filled[name] = text
+    return filled
+
+
+def _request(asked: SignRequest, query: bytes, headers: Mapping[str, str]) -> Request:
+    return Request(
+        method=asked.method,
+        query=query,
+        headers={name.encode("latin-1"): value.encode("latin-1") for name, value in headers.items()},
+        repeated=frozenset(),
+        body=b"" if asked.method in GETS else asked.body,
+        received_us=asked.now_us,
+        delivery_id="",
+    )
+
+
+def _stamp(timestamp: Timestamp | None, now_us: int) -> str:
+    if timestamp is None:
+        return ""
+    if timestamp.unit == "iso":
+        return from_micros(now_us).isoformat().replace("+00:00", "Z")
+    return str(now_us // (1_000_000 if timestamp.unit == "s" else 1_000))
+
+
+def _proof(scheme: Scheme, stamp: str, signature: str) -> dict[str, str]:
+    signed_at = scheme.header.lower()
+    timestamp = scheme.timestamp
+    if timestamp is None or not timestamp.header:
+        return {signed_at: signature}
+    stamped = timestamp.prefix + stamp
+    if timestamp.header.lower() == signed_at:
+        return {signed_at: scheme.split.join((stamped, signature))}
+    return {timestamp.header.lower(): stamped, signed_at: signature}

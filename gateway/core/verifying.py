@@ -1,0 +1,231 @@
+"""Verification of a delivery under one scheme: every active secret against every entry of the signature header.
+
+For any header bytes and any body bytes `verify` returns; it raises nothing. The order is: what the request lacks, then
+the signature, then the time, so that a stale delivery is reported as one only if it is genuine.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from gateway.core.admission import RefusedReason, Rejected, Request
+from gateway.core.provider import Message, MessageRule, Scheme, Timestamp
+from gateway.core.signing import Labelled
+from gateway.core.times import to_micros
+
+_LONGEST_HEADER = 8_192
+_MOST_ENTRIES = 32
+_LONGEST_STAMP = {"s": 12, "ms": 15, "iso": 40}
+GETS = frozenset({"GET", "HEAD"})
+_PARTS = frozenset({"body", "timestamp", "method", "url", "query"})
+
+_Part = Callable[[Request, bytes], bytes | None]
+
+
+class Verified(NamedTuple):
+    """The label of the secret that matched, and arrival minus signing in seconds, None where no time is signed."""
+
+    label: str
+    age: float | None
+
+
+def value_of(request: Request) -> bytes:
+    """Return what a delivery says: its body, or of a GET its query string."""
+    return request.query if request.method in GETS else request.body
+
+
+class Header:
+    """The reader of a header that holds one entry, or several between separators."""
+
+    __slots__ = ("_split", "name")
+
+    def __init__(self, name: str, split: str) -> None:
+        self.name = name.lower().encode("latin-1")
+        self._split = split.encode()
+
+    def entries(self, headers: Mapping[bytes, bytes]) -> Sequence[bytes] | None:
+        """Return the entries; none where the header is absent, None where it is too long."""
+        value = headers.get(self.name)
+        if not value:
+            return ()
+        if len(value) > _LONGEST_HEADER:
+            return None
+        if not self._split:
+            return (value,)
+        entries = value.split(self._split)
+        return None if len(entries) > _MOST_ENTRIES else [entry.strip() for entry in entries]
+
+
+class Stamps:
+    """The reader and judge of timestamps."""
+
+    __slots__ = ("_future_us", "_header", "_past_us", "_prefix", "header_name", "unit")
+
+    def __init__(self, timestamp: Timestamp, tolerance: float | None) -> None:
+        self._header = Header(timestamp.header, timestamp.split)
+        self.header_name = self._header.name
+        self._prefix = timestamp.prefix.encode()
+        self.unit = timestamp.unit
+        self._past_us = round((timestamp.past if tolerance is None else tolerance) * 1_000_000)
+        self._future_us = round((timestamp.future if tolerance is None else tolerance) * 1_000_000)
+
+    def read(self, headers: Mapping[bytes, bytes]) -> bytes | RefusedReason:
+        """Return the timestamp as it was sent, and signed."""
+        entries = self._header.entries(headers)
+        if entries is None:
+            return "timestamp_malformed"
+        stamps = [entry for entry in entries if entry.startswith(self._prefix)]
+        if not stamps:
+            return "timestamp_missing"
+        return stamps[0][len(self._prefix) :] if len(stamps) == 1 else "timestamp_malformed"
+
+    def micros(self, stamp: bytes) -> int | None:
+        """Return the time, None where the text is none."""
+        if not stamp or len(stamp) > _LONGEST_STAMP[self.unit]:
+            return None
+        if self.unit == "iso":
+            return to_micros(stamp.decode("latin-1"), "s")
+        return int(stamp) * (1_000_000 if self.unit == "s" else 1_000) if stamp.isdigit() else None
+
+    def refusal(self, age_us: int) -> RefusedReason | None:
+        """Return why a delivery of that age is refused. Exactly the tolerance is accepted, both ways."""
+        if age_us > self._past_us:
+            return "timestamp_stale"
+        return "timestamp_future" if age_us < -self._future_us else None
+
+
+class Verifier:
+    """A scheme with its secrets."""
+
+    __slots__ = ("_guarded", "_messages", "_secrets", "_signature", "_stamps")
+
+    def __init__(
+        self, scheme: Scheme, secrets: Sequence[Labelled], *, url: str | None, tolerance: float | None
+    ) -> None:
+        self._signature = Header(scheme.header, scheme.split)
+        self._secrets = tuple(secrets)
+        stamped = scheme.timestamp is not None and scheme.timestamp.header
+        self._stamps = Stamps(scheme.timestamp, tolerance) if scheme.timestamp and stamped else None
+        self._messages = message_rule(scheme, url)
+        self._guarded = frozenset(
+            {self._signature.name, *(name.encode("latin-1") for name in signed_headers(scheme))}
+            | ({self._stamps.header_name} if self._stamps else set())
+        )
+
+    def unsigned(self, request: Request) -> bool:
+        """Return whether the request carries no signature at all."""
+        return self._signature.name not in request.headers
+
+    def verify(self, request: Request, now_us: int) -> Verified | Rejected:
+        """Return the label that matched, or why none did."""
+        if request.repeated and not self._guarded.isdisjoint(request.repeated):
+            return Rejected("signature_repeated")
+        entries = self._signature.entries(request.headers)
+        if not entries:
+            return Rejected("signature_malformed" if entries is None else "signature_missing")
+        if self._stamps is None:
+            label = self._label(request, b"", entries)
+            return label if isinstance(label, Rejected) else Verified(label, None)
+        return self._verify_timed(self._stamps, request, now_us, entries)
+
+    def _verify_timed(
+        self, stamps: Stamps, request: Request, now_us: int, entries: Sequence[bytes]
+    ) -> Verified | Rejected:
+        stamp = stamps.read(request.headers)
+        if isinstance(stamp, str):
+            return Rejected(stamp)
+        micros = stamps.micros(stamp)
+        if micros is None:
+            return Rejected("timestamp_malformed")
+        age_us = now_us - micros
+        label = self._label(request, stamp, entries)
+        if isinstance(label, Rejected):
+            return Rejected(label.reason, age_us / 1_000_000)
+        refusal = stamps.refusal(age_us)
+        return Verified(label, age_us / 1_000_000) if refusal is None else Rejected(refusal, age_us / 1_000_000)
+
+    def _label(self, request: Request, stamp: bytes, entries: Sequence[bytes]) -> str | Rejected:
+        messages = self._messages(request, stamp)
+        if isinstance(messages, str):
+            return Rejected(messages)
+        for label, prefix, checker in self._secrets:
+            candidates = _behind(prefix, entries)
+            if candidates and any(checker.matches(message, candidates) for message in messages):
+                return label
+        return Rejected(self._fault(entries))
+
+    def _fault(self, entries: Sequence[bytes]) -> RefusedReason:
+        if not self._secrets:
+            return "signature_mismatch"
+        formed = any(
+            checker.well_formed(candidate)
+            for _, prefix, checker in self._secrets
+            for candidate in _behind(prefix, entries)
+        )
+        return "signature_mismatch" if formed else "signature_malformed"
+
+
+def _behind(prefix: bytes, entries: Sequence[bytes]) -> Sequence[bytes]:
+    if not prefix:
+        return entries
+    length = len(prefix)
+    return [entry[length:] for entry in entries if entry.startswith(prefix)]
+
+
+def signed_headers(scheme: Scheme) -> frozenset[str]:
+    """Return the headers whose values the signature covers, in lower case."""
+    if all(mac.algorithm == "none" for mac in scheme.macs):
+        return frozenset()
+    names = (part.partition(":")[2] for part in scheme.message if part.startswith("header:"))
+    return frozenset(scheme.aliases[name[1:]] if name.startswith("@") else name.lower() for name in names)
+
+
+def message_rule(scheme: Scheme, url: str | None) -> Callable[[Request, bytes], Sequence[Message] | RefusedReason]:
+    """Return how a scheme's messages are put together, from the request and its timestamp as sent.
+
+    Raises:
+        ValueError: the scheme covers the URL, and the source has no public URL.
+    """
+    if scheme.rule is not None:
+        return _ruled(scheme.rule(_needed(url)))
+    if scheme.message == ("body",):
+        return lambda request, _: ((value_of(request),),)
+    parts = [_part(scheme, text, url) for text in scheme.message]
+
+    def join(request: Request, stamp: bytes) -> Sequence[Message] | RefusedReason:
+        pieces = [piece for part in parts if (piece := part(request, stamp)) is not None]
+        return (tuple(pieces),) if len(pieces) == len(parts) else "signature_missing"
+
+    return join
+
+
+def _ruled(rule: MessageRule) -> Callable[[Request, bytes], Sequence[Message] | RefusedReason]:
+    return lambda request, _: rule(request)
+
+
+def _part(scheme: Scheme, text: str, url: str | None) -> _Part:
+    if text.startswith("header:"):
+        name = text.removeprefix("header:")
+        header = (scheme.aliases[name[1:]] if name.startswith("@") else name.lower()).encode("latin-1")
+        # An empty value counts as absent: nothing would be signed in its place.
+        return lambda request, _: request.headers.get(header) or None
+    if text == "url":
+        base = _needed(url).partition("?")[0].encode()
+        return lambda request, _: base + b"?" + request.query if request.query else base
+    if text in _PARTS:
+        return _PLAIN[text]
+    literal = (text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text).encode()
+    return lambda _request, _stamp: literal
+
+
+_PLAIN: Mapping[str, _Part] = {
+    "body": lambda request, _: value_of(request),
+    "timestamp": lambda _, stamp: stamp,
+    "method": lambda request, _: request.method.encode("latin-1", "replace"),
+    "query": lambda request, _: request.query,
+}
+
+
+def _needed(url: str | None) -> str:
+    if not url:
+        raise ValueError("public_url: the signature covers the URL, so the one registered with the provider is needed")
+    return url

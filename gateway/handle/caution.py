@@ -1,0 +1,62 @@
+"""Crash blame (design 6.9): after an unclean end, the pairs that may be to blame run one at a time, each noted durably.
+
+Only a crash while alone counts against a pair, so a neighbour of the culprit is never blamed. After three of them the
+pair is a dead letter. What may have been running is what each feed hands out first: a window of the log, one round of
+due retries, a window of each replay.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gateway.handle.crew import Runner
+from gateway.handle.jobs import Job
+from gateway.keep.ports import Blame
+
+MOST_CRASHES = 3
+FEEDS = frozenset({"log", "parked", "replay"})
+
+
+class Caution:
+    """Whether pairs run alone, and the runner that lets them."""
+
+    def __init__(self, blame: Blame, runner: Runner, *, idle: Callable[[], bool], over: Callable[[], None]) -> None:
+        self._blame = blame
+        self._runner = runner
+        self._idle = idle
+        self._on_over = over
+        self._unseen = set(FEEDS) if blame.unclean() else set()
+        self._over = asyncio.Event()
+        if not self._unseen:
+            self._over.set()
+
+    @property
+    def active(self) -> bool:
+        """Whether pairs run alone."""
+        return not self._over.is_set()
+
+    async def handed_out(self, feed: str) -> None:
+        """Note that a feed handed out all it may have had running, and wait until all feeds' pairs are finished."""
+        self._unseen.discard(feed)
+        self.may_end()
+        await self._over.wait()
+
+    def may_end(self) -> None:
+        """End the caution if nothing is left that may be to blame; called after each finished pair."""
+        if self.active and not self._unseen and self._idle():
+            self._over.set()
+            self._on_over()
+
+    def run(self, job: Job, released: Callable[[Job], None]) -> Awaitable[float | None]:
+        """Run the job: alone while caution lasts."""
+        return self._run_alone(job, released) if self.active else self._runner(job, released)
+
+    async def _run_alone(self, job: Job, released: Callable[[Job], None]) -> float | None:
+        if self._blame.crashes(job.key) >= MOST_CRASHES and not job.marked:
+            job.doom = "crashed"
+        if job.marked or job.doom is not None:
+            return await self._runner(job, released)
+        await self._blame.started_alone(job.key)
+        try:
+            return await self._runner(job, released)
+        finally:
+            self._blame.finished_alone(job.key)

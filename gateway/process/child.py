@@ -1,0 +1,80 @@
+"""A child process: the edge, or one router's worker. Started by the supervisor, ends when its lifeline closes."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+
+from gateway import wiring
+from gateway.core.errors import ConfigError, DependencyError, PluginError, PoisonedError
+from gateway.process import logs
+from gateway.process.children import EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_POISONED, Orders, receive_orders
+
+log = logging.getLogger("gateway.process")
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run the process the orders name; return its exit status."""
+    _die_with_the_supervisor()
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal's Ctrl-C goes to all; the supervisor passes it on in order
+    lifeline = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        orders = receive_orders(lifeline)
+    except EOFError:
+        return 0
+    logs.configure(process=orders.process, secrets=wiring.secret_texts(orders.settings))
+    try:
+        uvloop.run(_run(orders, lifeline))
+    except (ConfigError, PluginError) as error:
+        log.error("child.cannot_start", extra={"cause": str(error)})  # noqa: TRY400 - the message is the remedy
+        return EXIT_CONFIG
+    except DependencyError as error:
+        log.error("child.cannot_start", extra={"cause": str(error)})  # noqa: TRY400
+        return EXIT_DEPENDENCY
+    except PoisonedError:
+        return EXIT_POISONED
+    return 0
+
+
+def _die_with_the_supervisor() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+async def _run(orders: Orders, lifeline: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    drain = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, drain.set)
+    lifeline.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    orphaned = loop.create_task(_ends_with(lifeline, drain))
+
+    def ready() -> None:
+        lifeline.send(b"ready")
+
+    if orders.process == "edge":
+        sockets = [socket.socket(fileno=number) for number in orders.sockets]
+        await wiring.run_edge(orders.settings, sockets, drain, ready)
+    else:
+        await wiring.run_worker(orders.settings, orders.process.removeprefix("worker:"), drain, ready)
+    orphaned.cancel()
+
+
+async def _ends_with(lifeline: socket.socket, drain: asyncio.Event) -> None:
+    while await asyncio.get_running_loop().sock_recv(lifeline, 16):
+        pass
+    drain.set()
+
+
+if __name__ == "__main__":
+    status = main()
+    logging.shutdown()
+    os._exit(status)  # a handler's stray thread must not keep a drained process alive

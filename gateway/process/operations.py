@@ -1,0 +1,166 @@
+"""What may be asked of a running process over its control socket: by the supervisor, and by the commands."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Literal, Protocol
+
+from prometheus_client import CollectorRegistry
+
+from gateway.admin.metrics import text
+from gateway.handle.pump import Worker
+from gateway.keep.ports import DeadFilter, DeadReason, EventLog, Filter, Pausing, Replay
+
+Operation = Callable[..., Any]
+
+_PROGRESS_EVERY = 0.2
+
+
+class DeadLetters(Protocol):
+    """The dead letters of one router, to be changed."""
+
+    async def retry_dead(self, where: DeadFilter) -> int:
+        """Let them run again; return how many."""
+        ...
+
+    async def purge_dead(self, where: DeadFilter) -> int:
+        """Forget them; return how many."""
+        ...
+
+
+class RouterState(Protocol):
+    """What a router keeps, as far as commands change it."""
+
+    @property
+    def parking(self) -> DeadLetters:
+        """Its dead letters."""
+        ...
+
+    @property
+    def pausing(self) -> Pausing:
+        """Whether it is paused."""
+        ...
+
+
+def of_edge(log: EventLog, registry: CollectorRegistry) -> Mapping[str, Operation]:
+    """Return the edge's operations."""
+
+    async def health() -> str:
+        found = log.health()
+        return "ok" if found.writable else found.reason or "the log takes no appends"
+
+    return {**_of_any(registry), "health": health}
+
+
+def of_worker(
+    worker: Worker, state: RouterState, registry: CollectorRegistry, count: Callable[[Filter], tuple[int, int]]
+) -> Mapping[str, Operation]:
+    """Return the operations of one router's worker.
+
+    Args:
+        worker: what runs the handlers.
+        state: what it keeps.
+        registry: its metrics.
+        count: returns how many stored events fit a filter, and the log's last offset; called in a thread.
+    """
+
+    async def replay(id: str, **arguments: Any) -> AsyncIterator[Any]:  # noqa: A002 - the wire's word
+        where, options = replay_arguments(**arguments)
+        total, end = await asyncio.to_thread(count, where)
+        await worker.replay(Replay(id=id, where=where, upto={0: end}, total=total, **options))
+        async for progress in _followed(worker, id, total):
+            yield progress
+
+    async def cancel_replay(id: str) -> bool:  # noqa: A002 - as above
+        return await worker.cancel_replay(id)
+
+    async def pause() -> str:
+        await worker.pause()
+        return state.pausing.paused()
+
+    async def resume() -> str:
+        await worker.resume()
+        return state.pausing.paused()
+
+    return {
+        **_of_any(registry),
+        **of_state(state),
+        "pause": pause,
+        "resume": resume,
+        "replay": replay,
+        "cancel_replay": cancel_replay,
+    }
+
+
+def of_state(state: RouterState) -> Mapping[str, Operation]:
+    """Return what can be asked of a router's state, its worker running or not."""
+
+    async def dead_retry(**chosen: Any) -> int:
+        return await state.parking.retry_dead(_dead(**chosen))
+
+    async def dead_purge(**chosen: Any) -> int:
+        return await state.parking.purge_dead(_dead(**chosen))
+
+    async def pause() -> str:
+        await state.pausing.set_paused("operator")
+        return state.pausing.paused()
+
+    async def resume() -> str:
+        await state.pausing.set_paused("")
+        return state.pausing.paused()
+
+    return {"dead_retry": dead_retry, "dead_purge": dead_purge, "pause": pause, "resume": resume}
+
+
+def replay_arguments(  # noqa: PLR0913 - the options of the command, by name
+    *,
+    source: str | None = None,
+    type: str | None = None,  # noqa: A002 - the field's name
+    key: str | None = None,
+    since_us: int | None = None,
+    until_us: int | None = None,
+    handler: str | None = None,
+    mode: Literal["missing", "force"] = "missing",
+    new_keys: bool = False,
+    rate: float | None = None,
+) -> tuple[Filter, dict[str, Any]]:
+    """Split what `gateway replay` asks into which events, and how."""
+    where = Filter(source=source, type=type, key=key, since_us=since_us, until_us=until_us)
+    return where, {"handler": handler, "mode": mode, "new_keys": new_keys, "rate": rate}
+
+
+def _of_any(registry: CollectorRegistry) -> Mapping[str, Operation]:
+    async def ping() -> dict[str, int]:
+        return {"pid": os.getpid()}
+
+    async def metrics() -> str:
+        return text(registry).decode()
+
+    async def health() -> str:
+        return "ok"
+
+    return {"ping": ping, "metrics": metrics, "health": health}
+
+
+def _dead(
+    *,
+    ids: list[int] | None = None,
+    handler: str | None = None,
+    source: str | None = None,
+    reason: DeadReason | None = None,
+) -> DeadFilter:
+    return DeadFilter(ids=tuple(ids or ()), handler=handler, reason=reason, events=Filter(source=source))
+
+
+async def _followed(worker: Worker, replay_id: str, total: int) -> AsyncIterator[dict[str, Any]]:
+    """Yield the replay's progress until it is done; its last state comes last."""
+    handed = 0
+    while True:
+        running = next((replay for replay in worker.replays() if replay.id == replay_id), None)
+        if running is None:
+            yield {"id": replay_id, "state": "done", "handed": total, "total": total}
+            return
+        if running.handed != handed:
+            handed = running.handed
+            yield {"id": replay_id, "state": running.state, "handed": handed, "total": total}
+        await asyncio.sleep(_PROGRESS_EVERY)

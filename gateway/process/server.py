@@ -1,0 +1,166 @@
+"""Serving an application: bind nothing, accept on given sockets, sweep deadlines, drain in a named sequence."""
+
+import asyncio
+import gc
+import logging
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from gateway.config.settings import ServerSettings, TlsSettings
+from gateway.core.errors import ConfigError
+from gateway.process.exchange import Desk, Limits
+from gateway.process.protocol import GatewayProtocol
+from gateway.receive.app import Edge
+from gateway.receive.responses import Reply
+
+log = logging.getLogger("gateway.process")
+
+_BACKLOG = 2048
+_SWEEP_SECONDS = 0.1
+# Above the endpoint's own deadline, which answers; the connection is cut only if that fails.
+_BACKSTOP_MARGIN = 5.0
+
+
+def _uncounted(reason: str, reply: Reply, *, client: str, arrival: tuple[float, int]) -> bytes:  # noqa: ARG001 - the port
+    return secrets.token_hex(13).encode()
+
+
+async def serve(
+    edge: Edge,
+    *,
+    sockets: Sequence[socket.socket],
+    settings: ServerSettings,
+    drain: asyncio.Event,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve the edge on bound sockets until `drain` is set and what is in flight is answered.
+
+    Drain: stop accepting, answer what is in flight with `connection: close`, close what is idle, and after
+    `settings.drain` seconds cut the rest. The sockets are closed; a supervisor's own copies stay open.
+
+    Args:
+        edge: the application, and who counts what the server itself refuses.
+        sockets: bound to their addresses.
+        settings: TLS, the most connections, and how many seconds the drain may take.
+        drain: set to end.
+        started: called when connections are accepted.
+
+    Raises:
+        ConfigError: the certificate or its key cannot be used.
+    """
+    limits = Limits(
+        connections=settings.max_connections, request=edge.deadline, backstop=edge.deadline + _BACKSTOP_MARGIN
+    )
+    tls = None if settings.tls is None else tls_context(settings.tls)
+    # What start-up left behind lives for ever: looking through it again costs a pause of 15 ms, many times a minute.
+    gc.collect()
+    gc.freeze()
+    desk = Desk(edge.app, limits, edge.refused_by_server)
+    await serve_desk(desk, sockets, drain, tls=tls, grace=settings.drain, started=started)
+
+
+async def serve_admin(app: ASGIApp, *, sockets: Sequence[socket.socket], drain: asyncio.Event) -> None:
+    """Serve the admin application, with the same care for slow and odd clients."""
+    limits = Limits(connections=256, request=5.0, backstop=60.0)
+    await serve_desk(Desk(app, limits, _uncounted), sockets, drain, grace=2.0)
+
+
+async def serve_desk(
+    desk: Desk,
+    sockets: Sequence[socket.socket],
+    drain: asyncio.Event,
+    *,
+    grace: float,
+    tls: ssl.SSLContext | None = None,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve whatever the desk holds; see `serve`."""
+    loop = asyncio.get_running_loop()
+    config, state = _config(desk), ServerState()
+
+    def connect() -> GatewayProtocol:
+        return GatewayProtocol(config, state, desk)
+
+    async with asyncio.TaskGroup() as tasks:
+        sweeper = tasks.create_task(_sweep(state))
+        handshake = None if tls is None else desk.limits.request
+        servers = [
+            await loop.create_server(connect, sock=bound, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake)
+            for bound in sockets
+        ]
+        started()
+        try:
+            await drain.wait()
+            for server in servers:
+                server.close()
+            await _drained(state, desk, grace)
+        finally:
+            for server in servers:
+                server.close()
+            for connection in list(state.connections):
+                connection.transport.abort()
+            sweeper.cancel()
+
+
+def _config(desk: Desk) -> Config:
+    config = Config(
+        desk.app,
+        loop="none",
+        http=GatewayProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+    )
+    config.load()
+    return config
+
+
+async def _drained(state: ServerState, desk: Desk, grace: float) -> None:
+    """Answer what is in flight with `connection: close`, close what is idle, and wait for all of it."""
+    for connection in list(state.connections):
+        connection.shutdown()
+    try:
+        async with asyncio.timeout(grace):
+            await desk.empty.wait()
+            await asyncio.gather(*state.tasks, return_exceptions=True)
+    except TimeoutError:
+        log.warning("drain.cut_short", extra={"connections": len(state.connections), "requests": len(state.tasks)})
+
+
+async def _sweep(state: ServerState) -> None:
+    """Look at every connection's deadline several times a second: far cheaper than a timer for each request."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        now = time.monotonic()
+        for connection in list(state.connections):
+            if isinstance(connection, GatewayProtocol):
+                connection.sweep(now)
+
+
+def tls_context(tls: TlsSettings) -> ssl.SSLContext:
+    """Return the server's context: TLS 1.2 or newer, HTTP/1.1.
+
+    Raises:
+        ConfigError: the certificate or its key cannot be used.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(tls.cert, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        message = f"server.tls: cannot use {tls.cert} with {tls.key}: {type(error).__name__}"
+        raise ConfigError(message) from error
+    return context

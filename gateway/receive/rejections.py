@@ -1,0 +1,117 @@
+"""Refused deliveries without their bodies: the last ones in memory, and a bounded file for `gateway rejections`.
+
+Nothing here runs on the way to an answer but one append to a ring. A line of log tells of each source and reason at
+most once a second, the file is written by an owned task.
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+FILE_NAME = "rejections.jsonl"
+ROTATED_NAME = "rejections.1.jsonl"
+RING = 1000
+FILE_BYTES = 2**20
+_WRITE_DEADLINE = 10.0
+
+log = logging.getLogger("gateway.receive")
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """One refused delivery.
+
+    Attributes:
+        at_us: when it arrived, microseconds since the epoch.
+        delivery_id: as answered.
+        source: the configured source's name, `unknown` for any other.
+        reason: why, in full; the sender was told less.
+        status: as answered.
+        client: the sender's address behind trusted proxies, empty if it has none.
+        method: at most 16 characters.
+        path: at most 64 characters, set only where no source is named.
+        body_bytes: how much of the body was read.
+        signature_age: arrival minus the signed timestamp in seconds, where one could be read.
+        header_names: which headers came, at most 40, sorted; never their values.
+    """
+
+    at_us: int
+    delivery_id: str
+    source: str
+    reason: str
+    status: int
+    client: str
+    method: str = ""
+    path: str = ""
+    body_bytes: int = 0
+    signature_age: float | None = None
+    header_names: tuple[str, ...] = ()
+
+
+class Rejections:
+    """Keeps them. `path` is the folder of the file, None to keep them in memory alone."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._ring: deque[Rejection] = deque(maxlen=RING)
+        self._unwritten: deque[Rejection] = deque(maxlen=RING)
+        self._unsaid: Counter[tuple[str, str]] = Counter()
+
+    def add(self, rejection: Rejection) -> None:
+        """Keep one; called on the way to an answer."""
+        self._ring.append(rejection)
+        if self._folder is not None:
+            self._unwritten.append(rejection)
+        self._unsaid[rejection.source, rejection.reason] += 1
+
+    def recent(self) -> tuple[Rejection, ...]:
+        """Return those in memory, oldest first."""
+        return tuple(self._ring)
+
+    async def flush(self) -> None:
+        """Say what was refused since the last call, a line for each source and reason, and write it to the file."""
+        for (source, reason), count in self._unsaid.items():
+            log.info("delivery.refused", extra={"source": source, "reason": reason, "count": count})
+        self._unsaid.clear()
+        if not self._unwritten or self._folder is None:
+            return
+        unwritten = tuple(self._unwritten)
+        self._unwritten.clear()
+        try:
+            async with asyncio.timeout(_WRITE_DEADLINE):
+                await asyncio.to_thread(_write, self._folder, unwritten)
+        except (OSError, TimeoutError) as error:
+            log.warning("rejections.not_written", extra={"error": type(error).__name__, "count": len(unwritten)})
+
+
+def _write(folder: Path, rejections: Sequence[Rejection]) -> None:
+    path = folder / FILE_NAME
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > FILE_BYTES:
+        path.replace(folder / ROTATED_NAME)
+    with path.open("ab") as file:
+        file.write(b"".join(msgspec.json.encode(rejection) + b"\n" for rejection in rejections))
+
+
+def read_rejections(folder: Path, *, limit: int) -> list[Rejection]:
+    """Return the last `limit` refused deliveries written below `folder`, newest first. A torn line is skipped."""
+    found: list[Rejection] = []
+    for name in (FILE_NAME, ROTATED_NAME):
+        for line in _lines_backwards(folder / name):
+            if len(found) >= limit:
+                return found
+            try:
+                found.append(msgspec.json.decode(line, type=Rejection))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+    return found
+
+
+def _lines_backwards(path: Path) -> Iterator[bytes]:
+    try:
+        yield from reversed(path.read_bytes().splitlines())
+    except FileNotFoundError:
+        return

@@ -1,0 +1,112 @@
+"""Builders for the tests of admission: sources, deliveries, and the vectors below `tests/vectors`."""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.core.admission import Admission, Events, Handshake, Rejected, Request
+from gateway.core.compile import compile_source
+from gateway.core.event import Event
+from gateway.core.provider import Provider
+from gateway.core.source import Secret, SignedRequest, Source, SourceOptions
+from gateway.providers import PROVIDERS
+from gateway.providers.custom import provider_from
+from gateway.providers.examples import example
+
+SECOND = 1_000_000
+NOW = 1_700_000_000
+NOW_US = NOW * SECOND
+URL = "https://hooks.example.com/webhooks/test"
+PLAIN = "a test secret"
+WHSEC = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
+SECRETS = {"standard_webhooks": WHSEC, "svix": WHSEC, "gitlab": WHSEC}
+VECTORS = Path(__file__).parent / "vectors"
+
+
+def secret_of(provider: str) -> str:
+    return SECRETS.get(provider, PLAIN)
+
+
+def source(provider: str | Provider, *texts: str, **options: Any) -> Source:
+    """Compile a source with secrets labelled s0, s1, ..."""
+    found = PROVIDERS[provider] if isinstance(provider, str) else provider
+    texts = texts or (secret_of(found.name),)
+    secrets = tuple(Secret(f"s{index}", text) for index, text in enumerate(texts))
+    options.setdefault("public_url", URL)
+    return compile_source(found, name="test", secrets=secrets, options=SourceOptions(**options))
+
+
+def custom(scheme: Mapping[str, object], event: Mapping[str, object] | None = None) -> Provider:
+    return provider_from(scheme, event or {})
+
+
+def request(
+    body: bytes = b"", headers: Mapping[str, str | bytes] | None = None, *, method: str = "POST", query: bytes = b"",
+    repeated: tuple[str, ...] = (),
+) -> Request:  # fmt: skip
+    pairs = (headers or {}).items()
+    return Request(
+        method=method,
+        query=query,
+        headers={
+            name.lower().encode(): value if isinstance(value, bytes) else value.encode("latin-1")
+            for name, value in pairs
+        },
+        repeated=frozenset(name.encode() for name in repeated),
+        body=body,
+        received_us=NOW_US,
+        delivery_id="delivery",
+    )
+
+
+def delivered(signed: SignedRequest, *, body: bytes | None = None, **headers: str) -> Request:
+    """Return the request that a signed one arrives as; `headers` are changed afterwards, `_` for `-`, "" removes."""
+    changed = dict(signed.headers) | {name.replace("_", "-"): value for name, value in headers.items()}
+    kept = {name: value for name, value in changed.items() if value}
+    return request(signed.body if body is None else body, kept, method=signed.method, query=signed.query)
+
+
+def signed(target: Source, provider: str | Provider, event_type: str | None = None, **over: Any) -> SignedRequest:
+    """Sign an example of the provider."""
+    found = PROVIDERS[provider] if isinstance(provider, str) else provider
+    assert target.sign is not None
+    now_us = over.pop("now_us", NOW_US)
+    asked = example(found, event_type, event_id=over.pop("event_id", "evt_1"), now_us=now_us)
+    return target.sign(asked)
+
+
+def reason(admission: Admission) -> str:
+    assert isinstance(admission, Rejected), admission
+    return admission.reason
+
+
+def events(admission: Admission) -> tuple[Event, ...]:
+    assert isinstance(admission, Events), admission
+    return admission.events
+
+
+def only(admission: Admission) -> Event:
+    (event,) = events(admission)
+    return event
+
+
+def answer(admission: Admission) -> bytes:
+    assert isinstance(admission, Handshake), admission
+    return admission.ack.body
+
+
+def vectors(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text())
+    return found
+
+
+def vector_request(vector: Mapping[str, Any]) -> Request:
+    query = vector["url"].partition("?")[2].encode()
+    body = base64.b64decode(vector["body_b64"])
+    return request(body, vector["headers"], method=vector["method"], query=query)
+
+
+def vector_secret(vector: Mapping[str, Any]) -> str:
+    return base64.b64decode(vector["secret_b64"]).decode()

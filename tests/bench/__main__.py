@@ -1,0 +1,288 @@
+"""`make bench`: the design's bars, measured in one run on one machine; prints a table and which bars fall short.
+
+Figures on a busy machine mean little; the ratios, taken within one run, mean more. `BENCH_SECONDS` sets how long each
+load runs (default 8), `BENCH_EVENTS` how many events stand stored for the large cases (default 1,000,000).
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench.prefill import prefill
+
+from tests.bench.load import Load, Run, wrk_is_missing
+from tests.bench.table import Row, at_least, at_most, only, show
+from tests.running import RunningGateway, free_port, running, until
+
+SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
+EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
+
+NOOP = """
+from gateway import Context, Event, Router
+
+router = Router("ledger", start="earliest")
+
+
+@router.on("*", name="nothing")
+async def nothing(event: Event, ctx: Context) -> None:
+    pass
+"""
+
+ROW = """
+from gateway import Context, Event, Router
+
+router = Router("ledger", start="earliest", schema="create table if not exists effect (id text)")
+
+
+@router.on("*", name="one-row")
+async def one_row(event: Event, ctx: Context) -> None:
+    await ctx.tx.execute("insert into effect (id) values (:id)", {"id": event.id})
+"""
+
+AGES = """
+import time
+
+from gateway import Context, Event, Router
+
+router = Router("ledger")
+ages = open("ages", "a", buffering=1)
+
+
+@router.on("*", name="age")
+async def age(event: Event, ctx: Context) -> None:
+    ages.write(f"{time.time() - event.received_us / 1e6}\\n")
+"""
+
+BLOCKED = """
+import asyncio
+
+from gateway import Context, Event, Router
+
+router = Router("ledger", start="earliest")
+
+
+@router.on("*", name="waits", timeout=100000)
+async def waits(event: Event, ctx: Context) -> None:
+    await asyncio.sleep(100000)
+"""
+
+
+@contextmanager
+def bare_function() -> Iterator[int]:
+    """Run the yardstick in a process of its own; yield its port."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "tests.bench.bare", str(port)])
+    try:
+        until(lambda: _listens(port), what="the bare function")
+        yield port
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    return subprocess.run(
+        [sys.executable, "-c", f"import socket; socket.create_connection(('127.0.0.1', {port}), 1)"],
+        check=False, capture_output=True,
+    ).returncode == 0  # fmt: skip
+
+
+@contextmanager
+def gateway(name: str, handlers: str, *, stored: int = 0) -> Iterator[RunningGateway]:
+    """Run a gateway with one router, on a log that holds `stored` events."""
+    with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
+        if stored:
+            prefill(Path(folder) / "var", stored)
+        with running(Path(folder), handlers={"ledger_handlers": handlers}) as started:
+            yield started
+
+
+def rss_mb(pid: int | None) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmRSS")
+
+
+def metric(started: RunningGateway, start: str) -> float:
+    """Return the sum of the samples whose name and labels start so."""
+    lines = started.admin("/metrics")[1].splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(start))
+
+
+def fdatasync_ms(folder: str) -> float:
+    """Return the median time of appending 4 KB and syncing it."""
+    times = []
+    with (Path(folder) / "probe").open("wb", buffering=0) as probe:
+        for _ in range(200):
+            began = time.perf_counter()
+            probe.write(b"x" * 4096)
+            os.fdatasync(probe.fileno())
+            times.append((time.perf_counter() - began) * 1e3)
+    return statistics.median(times)
+
+
+def edge_rows(load: Load, folder: str) -> list[Row]:
+    """Rates and latencies of the edge beside the bare function's, interleaved."""
+    rows = []
+    with bare_function() as bare, gateway("edge", NOOP) as started:
+        load.closed(started.port, connections=16, seconds=2)
+        theirs, ours = [], []
+        for _ in range(3):
+            theirs.append(load.closed(bare, connections=64, seconds=SECONDS))
+            ours.append(load.closed(started.port, connections=64, seconds=SECONDS))
+        bare_rate, rate = (statistics.median(run.rate for run in runs) for runs in (theirs, ours))
+        one = load.closed(started.port, connections=1, seconds=SECONDS)
+        steady = load.open(started.port, rate=rate / 3, seconds=SECONDS)
+        steady_bare = load.open(bare, rate=rate / 3, seconds=SECONDS)
+        rows += [
+            only("bare function, 64 connections", bare_rate, "req/s"),
+            only("accepted, 64 connections", rate, "events/s"),
+            only("  p50 / p99 of it", statistics.median(run.p99 for run in ours), "ms (p99)"),
+            at_least("accepted against the bare function (aim 0.5)", rate / bare_rate, 0.27),
+            at_most("ack p50 at one connection", one.p50, 1 + fdatasync_ms(folder), "ms"),
+            at_most("ack p50 at a third of the peak, open loop", steady.p50, 2, "ms"),
+            at_most("ack p99 at a third of the peak, open loop", steady.p99, 10, "ms"),
+            only("  the bare function's p99 there", steady_bare.p99, "ms"),
+            _nothing_missing(started, [*ours, one, steady]),
+        ]
+    return rows
+
+
+def _nothing_missing(started: RunningGateway, runs: list[Run]) -> Row:
+    """Compare what was acknowledged with what the log holds (a load's last answers may be cut off)."""
+    acknowledged = sum(run.requests - run.errors for run in runs)
+    stored = len(started.stored_ids())
+    return Row(
+        "acknowledged events missing from the log", f"{max(0, acknowledged - stored)}", "<= 0", acknowledged <= stored
+    )
+
+
+def memory_rows(load: Load) -> list[Row]:
+    with gateway("memory", NOOP) as started:
+        rest = rss_mb(started.pid("edge"))
+    with gateway("ids", NOOP, stored=EVENTS) as started:
+        load.closed(started.port, connections=64, seconds=SECONDS)
+        full = rss_mb(started.pid("edge"))
+    return [
+        at_most("edge memory at rest", rest, 80, "MB"),
+        at_most(f"more with {EVENTS:,} remembered ids, under load", full - rest, 100, "MB"),
+    ]
+
+
+def growth_rows(load: Load) -> list[Row]:
+    rates = {}
+    for stored in (1000, EVENTS):
+        with gateway("growth", NOOP, stored=stored) as started:
+            _drained(started)
+            load.closed(started.port, connections=64, seconds=2)
+            rates[stored] = load.closed(started.port, connections=64, seconds=SECONDS).rate
+    return [at_least(f"accept rate with {EVENTS:,} stored against 1,000", rates[EVENTS] / rates[1000], 0.9)]
+
+
+def _drained(started: RunningGateway) -> None:
+    until(
+        lambda: metric(started, 'gateway_backlog_events{router="ledger"}') == 0, deadline=600, what="an empty backlog"
+    )
+
+
+def worker_rows() -> list[Row]:
+    noop, row = (_runs_per_second(handlers, stored=60_000) for handlers in (NOOP, ROW))
+    early, late = _runs_early_and_late()
+    return [
+        at_least("handler runs, no-op handler, one worker", noop, 10_000, "runs/s"),
+        at_least("handler runs, mark and one row, one worker", row, 3_000, "runs/s"),
+        at_least(f"handler rate near the end of {EVENTS:,} stored, against the start", late / early, 0.9),
+    ]
+
+
+def _runs(started: RunningGateway) -> float:
+    return metric(started, "gateway_handler_runs_total{")
+
+
+def _runs_per_second(handlers: str, *, stored: int) -> float:
+    with gateway("worker", handlers, stored=stored) as started:
+        return _rate_between(started, stored * 0.1, stored * 0.9)
+
+
+def _rate_between(started: RunningGateway, low: float, high: float) -> float:
+    points: list[tuple[float, float]] = []
+
+    def reached(goal: float) -> Callable[[], bool]:
+        def check() -> bool:
+            points.append((time.perf_counter(), _runs(started)))
+            return points[-1][1] >= goal
+
+        return check
+
+    until(reached(low), deadline=900, what="the first runs")
+    begin = points[-1]
+    until(reached(high), deadline=900, what="the last runs")
+    return (points[-1][1] - begin[1]) / (points[-1][0] - begin[0])
+
+
+def _runs_early_and_late() -> tuple[float, float]:
+    with gateway("late", NOOP, stored=EVENTS) as started:
+        tenth = EVENTS / 10
+        return _rate_between(started, 0.5 * tenth, 1.5 * tenth), _rate_between(started, 8.5 * tenth, 9.5 * tenth)
+
+
+def latency_row(load: Load) -> Row:
+    with gateway("age", AGES) as started:
+        load.open(started.port, rate=100, seconds=SECONDS)
+        ages = sorted(float(line) * 1e3 for line in (started.folder / "ages").read_text().split())
+        return at_most("received to handled, idle machine, p99", ages[int(len(ages) * 0.99)], 50, "ms")
+
+
+def backlog_row() -> Row:
+    sizes = []
+    for stored in (5_000, EVENTS):
+        with gateway("backlog", BLOCKED, stored=stored) as started:
+            until(lambda: metric(started, 'gateway_backlog_events{router="ledger"}') >= stored, what="the backlog")  # noqa: B023
+            time.sleep(3)  # a steady size is what is measured
+            sizes.append(rss_mb(started.pid("worker:ledger")))
+    return at_most(
+        f"stopped router: worker memory at {EVENTS:,} backlog, more than at 5,000", sizes[1] - sizes[0], 10, "MB"
+    )
+
+
+def restart_row(load: Load) -> Row:
+    with gateway("restart", NOOP, stored=EVENTS) as started:
+        load.closed(started.port, connections=16, seconds=2)
+        began = time.perf_counter()
+        started.kill("edge")
+        run = load.closed(started.port, connections=1, seconds=1)
+        until(lambda: load.closed(started.port, connections=1, seconds=1).requests > 0, what="an ack")
+        took = time.perf_counter() - began if run.requests == 0 else 1.0
+        return at_most(f"first ack after kill -9 with {EVENTS:,} stored (at most)", took, 3, "s")
+
+
+def main() -> int:
+    if wrk_is_missing():
+        sys.stderr.write("make bench needs wrk; on Debian and Ubuntu: apt install wrk\n")
+        return 3
+    with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
+        load = Load(Path(folder))
+        steps: list[Callable[[], list[Row]]] = [
+            lambda: edge_rows(load, folder),
+            lambda: memory_rows(load),
+            lambda: growth_rows(load),
+            worker_rows,
+            lambda: [latency_row(load), backlog_row(), restart_row(load)],
+        ]
+        rows: list[Row] = []
+        for step in steps:
+            rows += step()
+            sys.stderr.write(f"{len(rows)} figures taken\n")
+    show(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

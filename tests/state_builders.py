@@ -1,0 +1,95 @@
+"""Builders for the tests of state files: events, pairs, and an open state of either kind."""
+
+import hashlib
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from gateway.core.event import Event, identity_digest
+from gateway.keep.ports import MarkKey, Pair, Position, Stored
+from gateway.keep.sqlite.state import LogPlace, SqliteState, register
+
+LOG = LogPlace("log-1", 1000)
+NOW_US = 1_700_000_000_000_000
+_numbers = itertools.count(1)
+
+
+class FakeClock:
+    """A wall clock and a monotonic one that move when told to."""
+
+    def __init__(self) -> None:
+        self.us = NOW_US
+        self.seconds = 1000.0
+
+    def now_us(self) -> int:
+        return self.us
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.us += int(seconds * 1e6)
+
+
+def make_event(*, id: str | None = None, source: str = "stripe", key: str = "cus_1", body: bytes = b"{}") -> Event:  # noqa: A002
+    """Return a valid event with an id of its own."""
+    event_id = id or f"evt_{next(_numbers)}"
+    identity = identity_digest(source, event_id)
+    return Event(
+        source=source,
+        provider="stripe",
+        id=event_id,
+        type="invoice.paid",
+        time_us=NOW_US,
+        received_us=NOW_US,
+        key=key,
+        headers={"stripe-signature": "t=1"},
+        body=body,
+        content_type="application/json",
+        verified_by="secret-1",
+        flags=(),
+        delivery_id="dlv_1",
+        batch_index=None,
+        body_sha256=hashlib.sha256(body).digest(),
+        identity=identity,
+        dedupe_key=identity,
+    )
+
+
+def make_pair(*, handler: str = "record", offset: int = 1, event: Event | None = None, **over: object) -> Pair:
+    """Return a valid pair."""
+    values = {"handler": handler, "event": event or make_event(), "position": Position(0, offset), **over}
+    return Pair(**values)  # type: ignore[arg-type]
+
+
+def make_key(name: str = "evt_1", *, handler: str = "record", replay: str = "") -> MarkKey:
+    """Return the mark key of an event of that id."""
+    return MarkKey(handler, identity_digest("stripe", name), replay)
+
+
+def stored(offset: int) -> Stored:
+    """Return a stored record."""
+    return Stored(Position(0, offset), make_event())
+
+
+@asynccontextmanager
+async def opened(path: Path, **over: object) -> AsyncIterator[SqliteState]:
+    """Register router `billing` at the log's beginning if need be, and open its state."""
+    register(path, "billing", LOG.log_id, 0)
+    state = SqliteState.open(path, **{"router": "billing", "log": LOG, **over})  # type: ignore[arg-type]
+    try:
+        yield state
+    finally:
+        await state.close()
+
+
+@asynccontextmanager
+async def in_memory(now_us: Callable[[], int]) -> AsyncIterator[SqliteState]:
+    """Open a state in memory."""
+    state = SqliteState.in_memory("billing", now_us=now_us)
+    try:
+        yield state
+    finally:
+        await state.close()
