@@ -28,6 +28,7 @@ format: .venv/.test ## put the formatting right
 
 docs: .venv/.test ## write the generated reference pages anew
 	$(BIN)/python -m docs.build
+	$(BIN)/python -m deploy.grafana.build
 
 bench: .venv/.test ## measure against the design's bars
 	$(BIN)/python -m tests.bench

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.admin.metrics import METRICS, Metric, Scope
+from gateway.cli import reference as commands
+from gateway.config import reference as configuration
 from gateway.receive.responses import Answer, answers
 
 FOLDER = Path(__file__).parent
@@ -42,6 +44,8 @@ def pages() -> dict[Path, str]:
         FOLDER / "metrics.md": metrics_page(METRICS),
         FOLDER / "answers.md": answers_page(answers()),
         FOLDER / "openapi.json": json.dumps(openapi(answers()), indent=2) + "\n",
+        FOLDER / "configuration.md": configuration.page(),
+        FOLDER / "commands.md": commands.page(),
     }
 
 

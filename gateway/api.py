@@ -8,7 +8,7 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict, TypeVar, Unpack, get_args
@@ -120,7 +120,10 @@ class HandlerOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Handler:
-    """One registered handler; the fields are those of `HandlerOptions`, checked and compiled."""
+    """One registered handler; the fields are those of `HandlerOptions`, checked and compiled.
+
+    `by_time`: its stale guard goes by the provider's time.
+    """
 
     name: str
     function: HandlerFunction
@@ -135,6 +138,7 @@ class Handler:
     order: Order = "relaxed"
     stale: Stale = "run"
     version: Callable[[Event], int | None] | None = None
+    by_time: bool = False
     aliases: tuple[str, ...] = ()
 
     @property
@@ -253,10 +257,15 @@ class Router:
         """Return the handlers that would run for `event`, without running them; raises what a `where` raises."""
         return tuple(handler for handler in self.candidates(event) if handler.where is None or handler.where(event))
 
-    def problems(self, sources: Iterable[NamedSource]) -> list[str]:
-        """Return what keeps handlers from ever matching on these sources, each a sentence with the nearest word."""
+    def problems(self, sources: Iterable[NamedSource], *, timeless: Collection[str] = ()) -> list[str]:
+        """Return what keeps handlers from working on these sources, each a sentence with the nearest valid word.
+
+        `timeless` names the sources whose events carry no time of their own, which a stale guard by time would need.
+        """
         providers = {source.name: source.provider for source in sources}
         found = [problem for handler in self.handlers for problem in _unreachable(handler, providers)]
+        for handler in self.handlers:
+            found += _unguarded(handler, {name: providers[name] for name in timeless if name in providers})
         if not self._handlers:
             found.append("no handlers are registered")
         return [f"router {self.name!r}: {problem}" for problem in found]
@@ -276,6 +285,17 @@ def _unreachable(handler: Handler, providers: dict[str, str]) -> list[str]:
     return found
 
 
+def _unguarded(handler: Handler, timeless: Mapping[str, str]) -> list[str]:
+    if not handler.by_time:
+        return []
+    remedy = 'give a version ("json:..."), or narrow the handler with provider= or source='
+    return [
+        f'handler {handler.name!r}: stale="skip" goes by the provider\'s time, and source {name!r} has none; {remedy}'
+        for name, provider in timeless.items()
+        if handler.source in (None, name) and handler.provider in (None, provider)
+    ]
+
+
 def _compile(function: HandlerFunction, pattern: str, name: str, options: HandlerOptions) -> Handler:
     label = f"handler {name!r}"
     for known in (name, *options.get("aliases", ())):
@@ -286,12 +306,14 @@ def _compile(function: HandlerFunction, pattern: str, name: str, options: Handle
     _check_function(label, function)
     _check_values(label, options)
     values: dict[str, Any] = {key: value for key, value in options.items() if key != "version"}
+    guarded, path = options.get("stale") == "skip", options.get("version", "time")
     try:
         return Handler(
             name=name,
             function=function,
             pattern=compile_pattern(pattern),
-            version=compile_version(options.get("version", "time")) if options.get("stale") == "skip" else None,
+            version=compile_version(path) if guarded else None,
+            by_time=guarded and path == "time",
             **values,
         )
     except ValueError as error:

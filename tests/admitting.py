@@ -10,7 +10,7 @@ from gateway.core.admission import Admission, Events, Handshake, Rejected, Reque
 from gateway.core.compile import compile_source
 from gateway.core.event import Event
 from gateway.core.provider import Provider
-from gateway.core.source import Secret, SignedRequest, Source, SourceOptions
+from gateway.core.source import Secret, SignedRequest, SignRequest, Source, SourceOptions
 from gateway.providers import PROVIDERS
 from gateway.providers.custom import provider_from
 from gateway.providers.examples import example
@@ -22,6 +22,7 @@ URL = "https://hooks.example.com/webhooks/test"
 PLAIN = "a test secret"
 WHSEC = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 SECRETS = {"standard_webhooks": WHSEC, "svix": WHSEC, "gitlab": WHSEC}
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 VECTORS = Path(__file__).parent / "vectors"
 
 
@@ -61,7 +62,7 @@ def request(
     )
 
 
-def delivered(signed: SignedRequest, *, body: bytes | None = None, **headers: str) -> Request:
+def delivered(signed: SignedRequest, *, body: Any = None, **headers: str) -> Request:
     """Return the request that a signed one arrives as; `headers` are changed afterwards, `_` for `-`, "" removes."""
     changed = dict(signed.headers) | {name.replace("_", "-"): value for name, value in headers.items()}
     kept = {name: value for name, value in changed.items() if value}
@@ -95,6 +96,21 @@ def only(admission: Admission) -> Event:
 def answer(admission: Admission) -> bytes:
     assert isinstance(admission, Handshake), admission
     return admission.ack.body
+
+
+def admitted(provider: str, body: bytes, content_type: str = JSON, *, query: Any = b"", **headers: str) -> Admission:
+    """Sign `body` for the provider with nothing but `headers` beside the proof, and admit it."""
+    target = source(provider)
+    assert target.sign is not None
+    asked = SignRequest(body=body, now_us=NOW_US, event_id="sent", event_type="sent", content_type=content_type)
+    sent = target.sign(asked)
+    removed = {name.replace("-", "_"): "" for name in PROVIDERS[provider].sends if not name.startswith("@")}
+    return target.admit(delivered(sent, **(removed | headers)), NOW_US)
+
+
+def event_of(provider: str, body: object, content_type: str = JSON, **headers: str) -> Event:
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return only(admitted(provider, encoded, content_type, **headers))
 
 
 def vectors(name: str) -> list[dict[str, Any]]:

@@ -276,7 +276,15 @@ class RunningEdge:
     peers: list[Peer] = field(default_factory=list)
 
     async def connect(self) -> Peer:
-        peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port))
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 2**10)
+        client.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        try:
+            await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self.port))
+        except OSError:
+            client.close()
+            raise
+        peer = Peer(*await asyncio.open_connection(sock=client))
         self.peers.append(peer)
         return peer
 
@@ -301,6 +309,7 @@ async def running_edge(
     log, meter, drain, started = log or DecidedLog(), CountingMeter(), asyncio.Event(), asyncio.Event()
     edge = build_edge(log, meter, *sources, **options)
     bound = socket.create_server(("127.0.0.1", 0))
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 2**10)  # what is not read is soon felt
     port = bound.getsockname()[1]
     settings = settings or ServerSettings(drain=1.0)
     serving = asyncio.create_task(serve(edge, sockets=[bound], settings=settings, drain=drain, started=started.set))

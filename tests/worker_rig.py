@@ -2,50 +2,59 @@
 
 import asyncio
 import contextlib
-import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.api import Router
-from gateway.core.event import Event, body_bound_digest, identity_digest
+import msgspec
+
+from gateway import testing
+from gateway.api import Backoff, Context, Router
+from gateway.core.event import Event, body_bound_digest
 from gateway.handle.pump import Ports, Worker, WorkerSettings
 from gateway.keep.ports import DeadFilter, DeadLetter, Filter, MarkKey, Position, Replay, Stored
 from gateway.keep.sqlite.state import SqliteState
 
+Body = Callable[[Event, Context], Awaitable[None]]
+ONCE = Backoff(attempts=1)
+AT_ONCE = Backoff(attempts=3, first=0.0)
+SCHEMA = "create table if not exists thing (id text, n integer)"
+INSERT = "insert into thing (id, n) values (:id, 1)"
 QUICK = WorkerSettings(poll=0.005, tend=0.02, grace=0.2, tx_timeout=0.5, patience=1.0)
 START_US = 1_760_000_000_000_000
 
 
-def make_event(number: int = 1, **over: Any) -> Event:
+def router_of(body: Body, *, lifespan: Any = None, **options: Any) -> Router:
+    """Return a router with one handler, `h`, for all events, that makes one attempt."""
+    router = Router("r", schema=SCHEMA, lifespan=lifespan)
+    options.setdefault("retry", ONCE)
+    router.add(body, "*", name="h", **options)
+    return router
+
+
+async def succeed(event: Event, ctx: Context) -> None:
+    pass
+
+
+async def write(event: Event, ctx: Context) -> None:
+    await ctx.tx.execute(INSERT, {"id": event.id})
+
+
+def make_event(number: int = 1, *, id_signed: bool = True, **over: Any) -> Event:
     """Return a valid event; `id_signed=False` binds its dedupe key to the body."""
-    source = over.pop("source", "acme")
-    event_id = over.pop("id", f"evt_{number}")
-    body = over.pop("body", b'{"n":%d}' % number)
-    signed = over.pop("id_signed", True)
-    identity = identity_digest(source, event_id)
-    digest = hashlib.sha256(body).digest()
-    values: dict[str, Any] = {
-        "source": source,
-        "provider": "custom",
-        "id": event_id,
+    values = {
+        "source": "acme",
+        "id": f"evt_{number}",
         "type": "thing.made",
         "time_us": START_US + number,
         "received_us": START_US,
-        "key": event_id,
-        "headers": {},
-        "body": body,
-        "content_type": "application/json",
-        "verified_by": "only",
-        "flags": (),
-        "delivery_id": f"d{number}",
-        "batch_index": None,
-        "body_sha256": digest,
-        "identity": identity,
-        "dedupe_key": identity if signed else body_bound_digest(identity, digest),
+        "body": b'{"n":%d}' % number,
     }
-    return Event(**{**values, **over})
+    event = testing.make_event(**{**values, **over})
+    if id_signed:
+        return event
+    return msgspec.structs.replace(event, dedupe_key=body_bound_digest(event.identity, event.body_sha256))
 
 
 class FakeClock:

@@ -12,9 +12,10 @@ from gateway.cli.options import Common, common
 @click.argument("destination", type=click.Path(path_type=Path, file_okay=False))
 @common
 def backup(context: Common, destination: Path) -> None:
-    """Copy the log and all state into a new folder, running or not.
+    """Copy the log and all state, running or not.
 
-    The state is copied before the log, so that no cursor of the copy is beyond the copied log's end.
+    DESTINATION is a new folder. The state is copied before the log, so that no cursor of the copy is beyond the
+    end of the copied log.
     """
     if destination.exists() and any(destination.iterdir()):
         raise click.BadParameter("is not empty; name a new folder", param_hint="DESTINATION")

@@ -13,7 +13,7 @@ from typing import Literal
 import apsw
 
 from gateway.config.load import Loaded
-from gateway.config.plugins import import_router
+from gateway.config.plugins import import_router, problems_of
 from gateway.config.secret_values import DEV_LABEL
 from gateway.config.settings import RouterSettings, ServerSettings, Settings, SourceSettings
 from gateway.core.errors import PluginError
@@ -78,7 +78,7 @@ def _router(configured: RouterSettings, settings: Settings) -> Check:
         router = import_router(configured)
     except PluginError as error:
         return Check(check=name, state="failed", detail=str(error), remedy=f"see routers.{configured.name}.use")
-    problems = router.problems(settings.sources)
+    problems = problems_of(router, settings)
     if problems:
         remedy = "change the handler's source, provider or pattern, or the configuration"
         return Check(check=name, state="failed", detail="; ".join(problems), remedy=remedy)

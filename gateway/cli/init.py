@@ -16,7 +16,10 @@ _PACKAGE = "handlers/__init__.py"
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".")
 @click.option("--force", is_flag=True, help="Overwrite what is there.")
 def init(directory: Path, *, force: bool) -> None:
-    """Write a configuration and a handler to start from, into DIRECTORY."""
+    """Write a configuration and a handler to start from.
+
+    They go into DIRECTORY, by default the current one.
+    """
     taken = [name for name in _FILES if (directory / name).exists()]
     if taken and not force:
         raise GatewayError(f"{', '.join(taken)} is there already; --force overwrites it")

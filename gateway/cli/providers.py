@@ -14,7 +14,10 @@ from gateway.providers import PROVIDERS
 @click.argument("name", required=False)
 @common
 def providers(context: Common, name: str | None) -> None:
-    """List the known providers, or explain one: its set-up, its secret, its traps."""
+    """List the known providers, or explain one.
+
+    With NAME: its set-up, its secret, its traps.
+    """
     if name is None:
         rows = [_row(name, provider) for name, provider in sorted(PROVIDERS.items())]
         context.output.rows(rows, ("provider", "title", "signature", "timeout", "retries_for"))

@@ -47,16 +47,12 @@ def _leaves(group: click.Group, context: click.Context, prefix: str) -> Iterator
 def _section(name: str, command: click.Command) -> str:
     with click.Context(command, info_name=name, parent=None, max_content_width=100, terminal_width=100) as context:
         usage = command.get_usage(context).removeprefix("Usage: ")
-        records = [option.get_help_record(context) for option in command.params]
-    help_text = "\n".join(line.strip() for line in (command.help or "").splitlines())
-    options = "".join(f"| `{words}` | {_cell(text)} |\n" for words, text in filter(None, records))
+        records = [option.get_help_record(context) for option in command.params if isinstance(option, click.Option)]
+    help_text = "\n".join(line.strip() for line in (command.help or "").strip().splitlines())
+    options = "".join(f"| `{_cell(words)}` | {_cell(text)} |\n" for words, text in filter(None, records))
     table = f"\n| option | meaning |\n|---|---|\n{options}" if options else ""
     return f"## `{name}`\n\n```\n{usage}\n```\n\n{help_text}\n{table}"
 
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    print(page(), end="")

@@ -15,9 +15,9 @@ _COLUMNS = ("at", "source", "reason", "status", "client", "method", "path", "bod
 @limit(50)
 @common
 def rejections(context: Common, *, source: str | None, limit: int) -> None:
-    """List deliveries that were refused, and why, the newest first. Bodies are not kept.
+    """List deliveries that were refused, and why.
 
-    The last few thousand are there; the newest second may be missing.
+    The newest come first; bodies are not kept. The last few thousand are there; the newest second may be missing.
     """
     found = read_rejections(context.settings().log.path, limit=limit if source is None else 100 * RING)
     fitting = [item for item in found if source in (None, item.source)][:limit]

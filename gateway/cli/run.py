@@ -74,7 +74,9 @@ def _welcome(context: Common, settings: Settings) -> None:
 
 def _program() -> str:
     """Return the command as it can be typed in this directory."""
-    return "gateway" if shutil.which("gateway") else f"{sys.executable} -m gateway"
+    if shutil.which("gateway"):
+        return "gateway"
+    return sys.argv[0] if Path(sys.argv[0]).name == "gateway" else f"{sys.executable} -m gateway"
 
 
 def _config_option(context: Common) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from gateway.api import Router
 from gateway.config.problems import did_you_mean
-from gateway.config.settings import RouterSettings, Settings
+from gateway.config.settings import RouterSettings, Settings, SourceSettings
 from gateway.core.errors import PluginError
+from gateway.providers import PROVIDERS
 
 ENTRY_POINTS = "gateway.routers"
 
@@ -42,12 +43,25 @@ def import_routers(settings: Settings) -> Mapping[str, Router]:
     for configured in settings.routers:
         try:
             routers[configured.name] = import_router(configured)
-            problems += routers[configured.name].problems(settings.sources)
+            problems += problems_of(routers[configured.name], settings)
         except PluginError as error:
             problems.append(str(error))
     if problems:
         raise PluginError("\n".join(problems))
     return routers
+
+
+def problems_of(router: Router, settings: Settings) -> list[str]:
+    """Return what keeps the router's handlers from doing on these sources what they are registered for."""
+    timeless = [source.name for source in settings.sources if not _tells_time(source)]
+    return router.problems(settings.sources, timeless=timeless)
+
+
+def _tells_time(source: SourceSettings) -> bool:
+    """Return whether the source's events can carry a time of their own."""
+    if source.provider == "custom":
+        return bool(source.event.get("time"))
+    return any(shape.time for shape in PROVIDERS[source.provider].shapes)
 
 
 def _from_module(configured: RouterSettings) -> object:

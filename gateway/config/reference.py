@@ -139,7 +139,3 @@ def _form(schema: dict[str, Any]) -> str:
 
 
 _TITLED = ("duration", "size", "rate", "name", "router", "header", "network", "URL")
-
-
-if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201 - this is what the module is run for

@@ -29,8 +29,8 @@ def compile_source(
     """Return the source, ready to admit.
 
     Raises:
-        ValueError: a secret, `order_by`, `keep_headers`, `tolerance` or `public_url` does not fit the provider. The message begins
-            with the option's name, or names the secret by its label; it never holds a secret's value.
+        ValueError: a secret, `order_by`, `keep_headers`, `tolerance` or `public_url` does not fit the provider. The
+            message begins with the option's name, or names the secret by its label; it never holds a secret's value.
     """
     options = options or SourceOptions()
     provider = _with_order(provider, options.order_by)
@@ -90,6 +90,10 @@ def _with_order(provider: Provider, order_by: str | None) -> Provider:
         raise ValueError(f"order_by: {error}") from None
     if not alternatives:
         raise ValueError("order_by: is empty")
+    if any(
+        term.kind == "header" and _HEADER_NAME.fullmatch(term.name) is None for join in alternatives for term in join
+    ):
+        raise ValueError("order_by: names a header that there cannot be")
     return replace(provider, shapes=tuple(replace(shape, key=order_by) for shape in provider.shapes))
 
 

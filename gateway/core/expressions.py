@@ -129,6 +129,7 @@ class Document:
 
 
 _UNREAD = object()
+_SCALARS = frozenset({str, int, float})
 
 Reader = Callable[[Document], object]
 
@@ -249,7 +250,7 @@ def _term_reader(term: Term, scope: Scope) -> Reader:
 def _json_reader(get: Getter) -> Reader:
     def read(document: Document) -> object:
         value = get(document.tree())
-        return value if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+        return value if type(value) in _SCALARS else None
 
     return read
 

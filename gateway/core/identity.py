@@ -189,22 +189,28 @@ def _elements(split: Split, body: bytes) -> Sequence[bytes | bytearray | memoryv
         return None
 
 
+def _fits(text: str) -> bool:
+    """Return whether a text can be an id, a type or a key: short enough, and without control characters."""
+    # What is printable to Python holds none, and is known faster; which other characters are depends on its version.
+    return len(text) <= LONGEST_ID and (text.isprintable() or _CONTROL.search(text) is None)
+
+
 def _event_id(expression: Expression, document: Document, flags: list[Flag]) -> tuple[str, bool]:
     value, signed = expression.find(document)
     text = as_text(value)
     if not text:
         flags.append("id_missing")
-    elif len(text) > LONGEST_ID or _CONTROL.search(text):
-        flags.append("id_invalid")
-    else:
+    elif _fits(text):
         return text, signed
+    else:
+        flags.append("id_invalid")
     return body_digest(document.body), signed
 
 
 def _event_type(expression: Expression, document: Document, flags: list[Flag]) -> str:
     value, signed = expression.find(document)
     text = as_text(value)
-    if not text or len(text) > LONGEST_ID or _CONTROL.search(text):
+    if not text or not _fits(text):
         return UNKNOWN_TYPE
     if not signed:
         flags.append("type_unsigned")
@@ -215,7 +221,7 @@ def _event_key(expression: Expression, document: Document, event_id: str) -> str
     text = expression.text(document)
     if not text:
         return event_id
-    if len(text) <= LONGEST_ID and not _CONTROL.search(text):
+    if _fits(text):
         return text
     # Still the same for the same key, so that order holds.
     return body_digest(text.encode("utf-8", "surrogatepass"))

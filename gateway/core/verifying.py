@@ -149,8 +149,11 @@ class Verifier:
             return Rejected(messages)
         for label, prefix, checker in self._secrets:
             candidates = _behind(prefix, entries)
-            if candidates and any(checker.matches(message, candidates) for message in messages):
-                return label
+            if not candidates:
+                continue
+            for message in messages:
+                if checker.matches(message, candidates):
+                    return label
         return Rejected(self._fault(entries))
 
     def _fault(self, entries: Sequence[bytes]) -> RefusedReason:

@@ -14,6 +14,8 @@ from gateway.keep.ports import DeadFilter, DeadReason, EventLog, Filter, Pausing
 Operation = Callable[..., Any]
 
 _PROGRESS_EVERY = 0.2
+# A replay that stands still (paused, or slow by its rate) says so, or the caller would take it for dead.
+_HEARTBEAT_TICKS = 25
 
 
 class DeadLetters(Protocol):
@@ -154,13 +156,14 @@ def _dead(
 
 async def _followed(worker: Worker, replay_id: str, total: int) -> AsyncIterator[dict[str, Any]]:
     """Yield the replay's progress until it is done; its last state comes last."""
-    handed = 0
+    handed, silent = -1, 0
     while True:
         running = next((replay for replay in worker.replays() if replay.id == replay_id), None)
         if running is None:
             yield {"id": replay_id, "state": "done", "handed": total, "total": total}
             return
-        if running.handed != handed:
-            handed = running.handed
+        silent += 1
+        if running.handed != handed or silent == _HEARTBEAT_TICKS:
+            handed, silent = running.handed, 0
             yield {"id": replay_id, "state": running.state, "handed": handed, "total": total}
         await asyncio.sleep(_PROGRESS_EVERY)

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import uvloop
-from gateway.process.server import serve
 
-from gateway.config.settings import ServerSettings
+from gateway.process.exchange import Desk, Limits
+from gateway.process.server import serve_desk
 
 Message = MutableMapping[str, Any]
 
@@ -22,13 +22,14 @@ async def bare(
 ) -> None:
     while (await receive()).get("more_body"):
         pass
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"{}"})
 
 
 async def main(port: int) -> None:
     listening = socket.create_server(("127.0.0.1", port), backlog=1024)
-    await serve(bare, sockets=[listening], settings=ServerSettings(port=port), drain=asyncio.Event())
+    desk = Desk(bare, Limits(), refused=lambda *_, **__: b"")
+    await serve_desk(desk, [listening], asyncio.Event(), grace=1.0)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,9 @@ async def test_the_same_id_at_two_sources_is_two_events(opened: OpenLog) -> None
 async def test_another_body_under_a_signed_id_is_a_duplicate_counted_apart(opened: OpenLog, how: str) -> None:
     events = [make_event("evt_1", signed=True, body=body) for body in (b"first", b"second")]
 
-    outcomes = await opened.append(*events) if how == "in one batch" else [(await opened.append(event))[0] for event in events]
+    outcomes = (
+        await opened.append(*events) if how == "in one batch" else [(await opened.append(event))[0] for event in events]
+    )
 
     assert [(outcome.duplicate, outcome.body_differs) for outcome in outcomes] == [(False, False), (True, True)]
     assert [event.body for event in opened.stored()] == [b"first"]
@@ -112,7 +114,9 @@ async def test_another_body_under_a_signed_id_is_a_duplicate_counted_apart(opene
 async def test_another_body_under_an_unsigned_id_is_stored_and_flagged(opened: OpenLog, how: str) -> None:
     events = [make_event("evt_1", body=body, flags=("type_unsigned",)) for body in (b"first", b"second")]
 
-    outcomes = await opened.append(*events) if how == "in one batch" else [(await opened.append(event))[0] for event in events]
+    outcomes = (
+        await opened.append(*events) if how == "in one batch" else [(await opened.append(event))[0] for event in events]
+    )
 
     assert [outcome.duplicate for outcome in outcomes] == [False, False]
     assert outcomes[1].flags == ("id_conflict", "type_unsigned")

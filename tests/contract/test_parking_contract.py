@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.keep.ports import DeadFilter, Filter, MarkKey, Pair
+from gateway.keep.ports import DeadFilter, Filter, MarkKey, Pair, Parking
 from gateway.keep.sqlite.state import SqliteState
 from tests.state_builders import FakeClock, in_memory, make_event, make_pair, opened
 
@@ -35,7 +35,8 @@ async def bury(state: SqliteState, pair: Pair, **over: str) -> None:
 
 
 async def due_offsets(state: SqliteState, now_us: int = 0, limit: int = 10) -> list[int]:
-    return [pair.position.offset for pair in await state.parking.due(now_us, limit)]
+    parking: Parking = state.parking
+    return [pair.position.offset for pair in await parking.due(now_us, limit)]
 
 
 async def test_parked_pair_comes_whole_when_its_time_has_come(state: SqliteState) -> None:

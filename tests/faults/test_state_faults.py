@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,11 @@ async def test_kill_9_under_load_leaves_exactly_one_effect_a_mark(tmp_path: Path
 
 
 class BrokenDisk(apsw.VFS):
-    """The disk of the system, until `broken`: then every fsync fails."""
+    """The disk of the system, until `syncs` or `grows` is turned off."""
 
     def __init__(self) -> None:
-        self.broken = False
+        self.syncs = True
+        self.grows = True
         super().__init__("broken-disk", "")
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - apsw's
@@ -102,21 +103,61 @@ class BrokenDisk(apsw.VFS):
 
 
 class BrokenFile(apsw.VFSFile):
-    """A file whose fsync asks the disk first."""
+    """A file that asks the disk first."""
 
     def __init__(self, disk: BrokenDisk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
         self._disk = disk
         super().__init__("", name, flags)
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - apsw's
-        if self._disk.broken:
+        if not self._disk.syncs:
             raise apsw.IOError
         super().xSync(flags)
 
+    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - apsw's
+        if not self._disk.grows:
+            raise apsw.FullError
+        super().xWrite(data, offset)
+
+
+@pytest.fixture
+def disk() -> Iterator[BrokenDisk]:
+    disk = BrokenDisk()
+    yield disk
+    disk.unregister()
+
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_fsync_that_fails_poisons_and_nothing_is_told_to_be_durable(tmp_path: Path) -> None:
-    disk = BrokenDisk()
+async def test_disk_that_is_full_at_the_commit_fails_the_group_and_the_next_one_works(
+    tmp_path: Path, disk: BrokenDisk
+) -> None:
+    connection = open_writer(tmp_path / "state.db", vfs="broken-disk")
+    connection.execute("create table effect (name text)")
+    committer = Committer(connection, Fence(connection), in_place=False)
+    turn = SqliteTurn(committer, lambda connection: None, 30.0)
+    await turn.granted
+    await turn.tx.execute(INSERT, {"name": "a"})
+    disk.grows = False
+
+    outcomes = await asyncio.gather(turn.finish(), committer.submit(effect("b")), return_exceptions=True)
+    disk.grows = True
+    await committer.submit(effect("c"))
+
+    assert [getattr(outcome, "reason", None) for outcome in outcomes] == ["disk_full"] * 2
+    assert await committer.read(lambda connection: connection.execute("select name from effect").get) == "c"
+    await committer.close(1.0)
+    connection.close()
+
+
+def effect(name: str) -> Callable[[apsw.Connection], None]:
+    def write(connection: apsw.Connection) -> None:
+        connection.execute("insert into effect (name) values (?)", (name,))
+
+    return write
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_fsync_that_fails_poisons_and_nothing_is_told_to_be_durable(tmp_path: Path, disk: BrokenDisk) -> None:
     connection = open_writer(tmp_path / "state.db", vfs="broken-disk")
     connection.execute("create table effect (name text)")
     poisoned: list[bool] = []
@@ -125,17 +166,17 @@ async def test_fsync_that_fails_poisons_and_nothing_is_told_to_be_durable(tmp_pa
     waiting = SqliteTurn(committer, lambda connection: None, 30.0)
     await turn.granted
     await turn.tx.execute(INSERT, {"name": "a"})
-    disk.broken = True
+    disk.syncs = False
 
     finished = turn.finish()
     await waiting.granted
     ended = waiting.finish()
-    written = committer.submit(lambda connection: connection.execute("insert into effect values ('b')").close())
+    written = committer.submit(effect("b"))
     outcomes = await asyncio.gather(finished, ended, written, return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes] == [PoisonedError] * 3
     assert poisoned == [True]
-    disk.broken = False
+    disk.syncs = True
     with pytest.raises(PoisonedError):
         await committer.submit(lambda connection: None)
     with pytest.raises(PoisonedError):
@@ -144,7 +185,6 @@ async def test_fsync_that_fails_poisons_and_nothing_is_told_to_be_durable(tmp_pa
         await SqliteTurn(committer, lambda connection: None, 30.0).granted
     await committer.close(1.0)
     connection.close()
-    disk.unregister()
 
 
 Step = str

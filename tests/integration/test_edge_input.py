@@ -49,6 +49,13 @@ REFUSED = [
     pytest.param(raw_request(headers=[(f"x-{n}", "1") for n in range(200)]), 413, id="a flood of headers"),
     pytest.param(raw_request(headers=[("x-a", "b" * 40_000)]), 413, id="one huge header"),
     pytest.param(raw_request(headers=[("x-a", "b" * 600_000)]), 413, id="one header of many reads"),
+    pytest.param(b"POST / HTTP/1.1\r\nx-a: " + b"b" * 100_000, 413, id="a header without an end"),
+    pytest.param(b"POST /" + b"b" * 100_000, 413, id="a target without an end"),
+    pytest.param(
+        raw_request(b"0\r\nx-a: " + b"b" * 100_000, length=False, headers=[("transfer-encoding", "chunked")]),
+        413,
+        id="a trailer without an end",
+    ),
     pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, id="a tls handshake"),
     pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="http/2"),
     pytest.param(b"hello\r\n\r\n", 400, id="no http at all"),
@@ -176,11 +183,14 @@ async def test_a_sender_that_waits_to_be_asked_is_asked():
         assert (await peer.ask(body)).word == "accepted"
 
 
-async def test_a_sender_that_waits_to_be_asked_is_refused_without_its_body():
-    head, _, _ = raw_request(b"x" * 5000, headers=[("expect", "100-continue")]).partition(b"\r\n\r\n")
+@pytest.mark.parametrize("path,status", [("/webhooks/acme", 413), ("/nowhere", 404)])
+async def test_a_sender_that_waits_to_be_asked_is_refused_without_its_body(path, status):
+    head, _, _ = raw_request(path=path, headers=[("expect", "100-continue")]).partition(b"\r\n\r\n")
 
-    async with running_edge() as running:
+    async with running_edge(make_source(max_body=10)) as running:
         peer = await running.connect()
 
-        assert (await peer.ask(head + b"\r\n\r\n")).status == 413
+        answer = await peer.ask(head + b"\r\n\r\n")
+
+        assert (answer.status, answer.headers["connection"]) == (status, "close")
         assert await peer.ended() == b""

@@ -11,19 +11,7 @@ from gateway.api import Backoff, Context, Event, GiveUp, Retry, Router
 from gateway.core.errors import PluginError, PoisonedError
 from gateway.handle.pump import WorkerSettings
 from gateway.keep.ports import MarkKey
-from tests.worker_rig import FakeClock, Rig, make_event, working
-
-ONCE = Backoff(attempts=1)
-
-
-def router_of(body, **options) -> Router:
-    router = Router("r", lifespan=options.pop("lifespan", None))
-    router.add(body, "*", name="h", **{"retry": ONCE, **options})
-    return router
-
-
-async def succeed(event: Event, ctx: Context) -> None:
-    pass
+from tests.worker_rig import FakeClock, Rig, make_event, router_of, succeed, working
 
 
 class UncleanBlame:

@@ -67,7 +67,7 @@ class Batches:
         self.last_offset += len(entries)
         results: list[Result] = []
         for offset, entry in enumerate(entries, start=first):
-            self._ids.remember(entry.event, offset, entry.expires_day)
+            self._ids.remember(entry.event, offset)
             results.append(Appended(Position(0, offset), flags=entry.event.flags))
         return results
 
@@ -101,7 +101,9 @@ class Batches:
                 with self._transaction():
                     self._insert_one(verdict, entry)
                 self.last_offset = verdict.offset
-        except (*FATAL, *REFUSED):
+        except REFUSED as error:
+            return refusal(error)
+        except FATAL:
             raise
         except _ROW_IS_BAD:
             return Unavailable("log_down", written=False)
@@ -115,7 +117,7 @@ class Batches:
     def _remember(self, verdicts: Sequence[Verdict], entries: Sequence[Entry]) -> None:
         for verdict, entry in zip(verdicts, entries, strict=True):
             if verdict.store and not verdict.conflict:
-                self._ids.remember(entry.event, verdict.offset, entry.expires_day)
+                self._ids.remember(entry.event, verdict.offset)
 
     def _insert(self, rows: Sequence[Row]) -> None:
         chunks = list(_chunks(rows))
@@ -137,7 +139,7 @@ class Batches:
         event = entry.event
         head = encode(msgspec.structs.replace(event, flags=flags_of(event, verdict)))
         event_row = (verdict.offset, event.received_us, head, event.body)
-        conflict_row = (event.identity, body_digest(event), verdict.offset, entry.expires_day)
+        conflict_row = (event.identity, body_digest(event), verdict.offset, self._ids.day_of(event))
         self._connection.execute("insert into event (seq, received_us, head, body) values (?,?,?,?)", event_row)
         self._connection.execute("insert into conflict values (?,?,?,?)", conflict_row)
 
@@ -145,12 +147,16 @@ class Batches:
         return Transaction(self._connection)
 
 
+def refusal(error: Exception) -> Unavailable:
+    """Return the answer to an error of `REFUSED`: nothing was written, and the log goes on."""
+    return Unavailable("disk_full" if isinstance(error, apsw.FullError) else "log_down", written=False)
+
+
 class Transaction:
     """`begin immediate` to `commit`; any error on the way rolls back (SQLite has then often done so by itself)."""
 
-    def __init__(self, connection: apsw.Connection, ids: Ids) -> None:
+    def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._ids = ids
 
     def __enter__(self) -> None:
         self._connection.execute("begin immediate")

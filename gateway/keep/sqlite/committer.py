@@ -15,17 +15,16 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
 from gateway.core.errors import PoisonedError, Unavailable
 from gateway.keep.sqlite.disk import Disk
 from gateway.keep.sqlite.fence import Fence
+from gateway.keep.sqlite.requests import POISON, Request, Waiter, Write, fail, seen, unavailable
 
 T = TypeVar("T")
-Write = Callable[[apsw.Connection], T]
 
 _BEGIN = "begin immediate -- gateway"
 _ROLLBACK = "rollback -- gateway"
@@ -33,27 +32,6 @@ _BATCH = ("savepoint gateway_batch", "release gateway_batch", "rollback to gatew
 _TURNS_PER_GROUP = 256
 _DEFERRED_SECONDS = 0.1
 _BUSY_SECONDS, _BUSY_PAUSE = 5.0, 0.02
-_POISON = (apsw.IOError, apsw.CorruptError, apsw.NotADBError)
-
-
-class Waiter(Protocol):
-    """Who waits for a turn, and then holds it."""
-
-    def open(self) -> bool:
-        """Start within the group's transaction; return whether the turn is now held."""
-        ...
-
-    def fail(self, error: Exception) -> None:
-        """Learn that the turn will not come, or, while holding it, that its transaction is lost."""
-        ...
-
-
-@dataclass(slots=True)
-class _Request:
-    write: Write[Any]
-    done: Callable[[Any], None] | None
-    future: "Future[Any]"
-    value: Any = None
 
 
 class Committer:
@@ -74,14 +52,14 @@ class Committer:
         self._on_poison = on_poison
         self._disk = Disk(connection, in_place=in_place)
         self._turns: deque[Waiter] = deque()
-        self._requests: list[_Request] = []
+        self._requests: list[Request] = []
         self._deferred: dict[str, Write[None]] = {}
         self._reads: list[tuple[Write[Any], Future[Any]]] = []
         self._turn: Waiter | None = None
         self._open = False
         self._committing = False
         self._finished: list[Future[None]] = []
-        self._batch: list[_Request] = []
+        self._batch: list[Request] = []
         self._given = 0
         self._scheduled = False
         self._deferred_due = False
@@ -98,7 +76,7 @@ class Committer:
         if self._failure is not None:
             future.set_exception(self._failure)
             return future
-        self._requests.append(_Request(write, done, future))
+        self._requests.append(Request(write, done, future))
         self._schedule()
         return future
 
@@ -141,12 +119,12 @@ class Committer:
 
     def survived(self, error: Exception) -> bool:
         """Return whether the open transaction outlived a failed statement; if not, the whole group has failed."""
-        if isinstance(error, _POISON):
+        if isinstance(error, POISON):
             self._poison()
             return False
         if self.connection.in_transaction:
             return True
-        self._lose(_unavailable(error))
+        self._lose(unavailable(error))
         return False
 
     async def drained(self) -> None:
@@ -188,7 +166,7 @@ class Committer:
                 if self._open and self._turn is None:
                     self._end_group()
         except apsw.Error as error:
-            self._lose(_unavailable(error), poisoned=isinstance(error, _POISON))
+            self._lose(unavailable(error), poisoned=isinstance(error, POISON))
         self._settle_mode()
         self._note_drained()
 
@@ -214,7 +192,7 @@ class Committer:
         self._busy_since = self._busy_since or now
         if now - self._busy_since > _BUSY_SECONDS:
             self._busy_since = None
-            self._fail_queued(_unavailable(error))
+            self._fail_queued(unavailable(error))
         else:
             self._loop.call_later(_BUSY_PAUSE, self._schedule)
 
@@ -236,7 +214,7 @@ class Committer:
         if self._write_batch():
             self._commit()
 
-    def _deferred_request(self, name: str, write: Write[None]) -> _Request:
+    def _deferred_request(self, name: str, write: Write[None]) -> Request:
         """Return the request of a deferred write, which stays deferred if its group fails and no newer one came."""
 
         def settle(future: "Future[None]") -> None:
@@ -245,7 +223,7 @@ class Committer:
 
         future: Future[None] = self._loop.create_future()
         future.add_done_callback(settle)
-        return _Request(write, None, future)
+        return Request(write, None, future)
 
     def _write_batch(self) -> bool:
         """Write the batch; return whether the transaction still stands."""
@@ -276,7 +254,7 @@ class Committer:
                     return False
                 self.connection.execute("rollback to gateway_one")
                 self.undone()
-                _fail(request.future, seen(error))
+                fail(request.future, seen(error))
             self.connection.execute("release gateway_one")
         self._batch = written
         return True
@@ -314,7 +292,7 @@ class Committer:
 
     def _after_checkpoint(self, error: Exception | None) -> None:
         self._committing = False
-        if isinstance(error, _POISON):
+        if isinstance(error, POISON):
             self._poison()
         self._schedule()
 
@@ -340,7 +318,7 @@ class Committer:
         batch, self._batch = self._batch, []
         finished, self._finished = self._finished, []
         for future in (*(request.future for request in batch), *finished):
-            _fail(future, error)
+            fail(future, error)
 
     def _poison(self) -> None:
         if not isinstance(self._failure, PoisonedError):
@@ -354,14 +332,14 @@ class Committer:
         self._fail_queued(error)
         reads, self._reads = self._reads, []
         for _, future in reads:
-            _fail(future, error)
+            fail(future, error)
         self._note_drained()
 
     def _fail_queued(self, error: Exception) -> None:
         requests, self._requests = self._requests, []
         turns, self._turns = self._turns, deque()
         for request in requests:
-            _fail(request.future, error)
+            fail(request.future, error)
         for waiter in turns:
             waiter.fail(error)
 
@@ -375,8 +353,8 @@ class Committer:
             try:
                 future.set_result(query(self.connection))
             except Exception as error:  # noqa: BLE001 - it belongs to the one who asked
-                _fail(future, error)
-                if isinstance(error, _POISON):
+                fail(future, error)
+                if isinstance(error, POISON):
                     self._poison()
 
     def _force_deferred(self) -> None:
@@ -397,19 +375,3 @@ class Committer:
 
 def _nothing() -> None:
     return None
-
-
-def _fail(future: "Future[Any]", error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-
-
-def seen(error: Exception) -> Exception:
-    """Return a failed statement's error as the one who asked is to see it."""
-    return Unavailable("disk_full") if isinstance(error, apsw.FullError) else error
-
-
-def _unavailable(error: Exception) -> Unavailable:
-    if isinstance(error, apsw.FullError):
-        return Unavailable("disk_full")
-    return Unavailable("deadline" if isinstance(error, apsw.InterruptError) else "log_down")

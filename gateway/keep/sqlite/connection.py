@@ -25,7 +25,8 @@ def open_writer(
 ) -> apsw.Connection:
     """Open the one connection of this process that writes and checkpoints `path`, creating the file if need be.
 
-    `page_size` in bytes counts for a new file alone. Checkpoints happen only where the caller asks for them.
+    `page_size` in bytes counts for a new file alone. With a `vfs` (for tests of failing disks) nobody else can open
+    the file. Checkpoints happen only where the caller asks for them.
 
     Raises:
         GatewayError: the file is no database.
@@ -36,6 +37,9 @@ def open_writer(
     try:
         connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=cached_statements)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if vfs is not None:
+            # A VFS written in Python has no shared memory, which WAL mode needs unless the file is had alone.
+            connection.pragma("locking_mode", "exclusive")
         if page_size is not None:
             connection.pragma("page_size", page_size)
             connection.pragma("auto_vacuum", "incremental")

@@ -6,10 +6,14 @@ not erase what protects against duplicates. Being late is harmless, so that it c
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import apsw
+
+from gateway.core.event import Event
+from gateway.keep.sqlite.options import LogOptions
 
 log = logging.getLogger("gateway.keep")
 
@@ -43,27 +47,54 @@ class ExpiryClock:
         return replace(self, now_us=now, wall_us=wall_us, steady=steady, jumped_us=jumped)
 
 
-def expires_day(received_us: int, window: float) -> int:
-    """Return the last day, counted from the epoch, on which an id of that age is remembered; `window` in seconds."""
-    return (received_us + int(window * 1e6)) // DAY_US + 1
+class Expiry:
+    """Says how long an id is remembered, and forgets expired ones by a walk in key order that needs no index."""
 
-
-class IdExpiry:
-    """Walks over the remembered ids in key order, a slice a call, round and round; needs no index for it."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        options: LogOptions,
+        *,
+        wall_us: Callable[[], int],
+        steady: Callable[[], float],
+    ) -> None:
         self._connection = connection
+        self._options = options
+        self._wall_us, self.steady = wall_us, steady
+        kept: Any = connection.execute("select value from meta where key = 'expiry_us'").get
+        self._clock = ExpiryClock(wall_us() if kept is None else int(kept), wall_us(), steady())
         self._from = b""
 
-    def slice(self, now_us: int) -> None:
+    @property
+    def now_us(self) -> int:
+        """What the expiry clock shows."""
+        return self._clock.now_us
+
+    def advance(self) -> None:
+        """Look at the clocks; report a jump once."""
+        before = self._clock
+        self._clock = before.advance(self._wall_us(), self.steady())
+        if self._clock.jumped_us and not before.jumped_us:
+            log.error("log.clock_jumped", extra={"seconds": self._clock.jumped_us / 1e6})
+
+    def keep(self) -> None:
+        """Note durably how far the clock came."""
+        self._connection.execute("insert or replace into meta values ('expiry_us', ?)", (self.now_us,))
+
+    def day_of(self, event: Event) -> int:
+        """Return the last day, counted from the epoch, on which the event's id is remembered."""
+        window = self._options.windows.get(event.source, self._options.default_window)
+        # The later of the two: a wall clock that stood in the past must not shorten the window.
+        return (max(event.received_us, self.now_us) + int(window * 1e6)) // DAY_US + 1
+
+    def slice(self) -> None:
         """Forget what is expired among the next rows; at the end begin anew."""
         execute = self._connection.execute
-        today = now_us // DAY_US
+        today = self.now_us // DAY_US
         step = "select identity from id where identity > ? order by identity limit 1 offset ?"
-        last = execute(step, (self._from, _SLICE_ROWS - 1)).get
-        until = "and identity <= ?" if last is not None else ""
-        bounds = (self._from, last) if last is not None else (self._from,)
-        expired = f"from id where identity > ? {until} and expires_day < {int(today)}"
+        last: Any = execute(step, (self._from, _SLICE_ROWS - 1)).get
+        bounds: tuple[Any, ...] = (today, self._from) if last is None else (today, self._from, last)
+        expired = "from id where expires_day < ? and identity > ?" + (" and identity <= ?" if last is not None else "")
         if execute(f"select exists (select 1 {expired})", bounds).get:
             execute(f"delete {expired}", bounds)
         if last is None and execute("select exists (select 1 from conflict where expires_day < ?)", (today,)).get:

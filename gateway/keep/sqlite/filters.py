@@ -25,11 +25,20 @@ def conditions(where: Filter) -> tuple[str, list[Any]]:
     return "".join([f" and {sql}" for sql, _ in asked]), [_storable(value) for _, value in asked]
 
 
+# The newest ids are still in the writer's memory alone (see `ids`): their events are looked through.
+_OFFSETS = """
+    select seq from id where identity = ?1
+    union select seq from conflict where identity = ?1
+    union select seq from event where source = ?2 and event_id = ?3
+        and seq > (select cast(value as integer) from meta where key = 'indexed_seq')
+    order by 1
+"""
+
+
 def offsets_of(connection: apsw.Connection, source: str, event_id: str) -> list[int]:
-    """Return the offsets remembered for that event, oldest first; their rows may have been let go already."""
-    identity = identity_digest(source, event_id)
-    sql = "select seq from id where identity = ?1 union all select seq from conflict where identity = ?1 order by 1"
-    rows: list[Any] = connection.execute(sql, (identity,)).fetchall()
+    """Return the offsets of that event, oldest first; rows of remembered ones may have been let go already."""
+    values = (identity_digest(source, event_id), _storable(source), _storable(event_id))
+    rows: list[Any] = connection.execute(_OFFSETS, values).fetchall()
     return [seq for (seq,) in rows]
 
 

@@ -18,7 +18,7 @@ from gateway.keep.copies import CONFLICT, Known, body_digest
 from gateway.keep.envelope import decode
 
 GATHERED = 16_384
-_SLICE_ROWS = 512
+_SLICE_ROWS = 256
 _LOOKED_UP = 512
 
 DayOf = Callable[[Event], int]
@@ -42,7 +42,7 @@ class Ids:
 
     def __init__(self, connection: apsw.Connection, day_of: DayOf) -> None:
         self._connection = connection
-        self._day_of = day_of
+        self.day_of = day_of
         self._fresh: dict[bytes, _Fresh] = {}
         self._moving: dict[bytes, _Fresh] = {}
         self._left: Iterator[bytes] = iter(())
@@ -52,7 +52,7 @@ class Ids:
     def in_memory(self, events: Sequence[Event]) -> bool:
         """Return whether any of the events' ids is known without asking the table."""
         fresh, moving = self._fresh, self._moving
-        return any([event.identity in fresh or event.identity in moving for event in events])
+        return any(event.identity in fresh or event.identity in moving for event in events)
 
     def look_up(self, events: Sequence[Event]) -> tuple[dict[bytes, Known], dict[tuple[bytes, bytes], int]]:
         """Return what is remembered of the events' ids, and the further bodies under them: see `copies.judge`."""
@@ -69,9 +69,9 @@ class Ids:
         rows = self._select("select identity, digest, seq from conflict where identity in", list(first))
         return first, {(identity, digest): seq for identity, digest, seq in rows}
 
-    def remember(self, event: Event, offset: int, expires_day: int) -> None:
+    def remember(self, event: Event, offset: int) -> None:
         """Note the id of an event that is now durable."""
-        self._fresh[event.identity] = _Fresh(Known(offset, body_digest(event)), expires_day)
+        self._fresh[event.identity] = _Fresh(Known(offset, body_digest(event)), self.day_of(event))
         self._newest = offset
 
     @property
@@ -121,5 +121,5 @@ class Ids:
             except EnvelopeError:
                 continue
             if CONFLICT not in event.flags:
-                self.remember(event, seq, self._day_of(event))
+                self.remember(event, seq)
             self._newest = seq

@@ -18,8 +18,10 @@ from gateway.core.event import Event
 from gateway.keep.envelope import encode
 from gateway.keep.ports import Appended, LogHealth
 from gateway.keep.sqlite.batches import CACHED_STATEMENTS, Batches, Result
+from gateway.keep.sqlite.checkpoints import Checkpoints
 from gateway.keep.sqlite.connection import FileLock, migrate, open_writer
-from gateway.keep.sqlite.expiry import expires_day
+from gateway.keep.sqlite.expiry import Expiry
+from gateway.keep.sqlite.ids import Ids
 from gateway.keep.sqlite.options import Entry, LogOptions, steady, wall_us
 from gateway.keep.sqlite.schema import FILE_NAME, MIGRATIONS, PAGE_SIZE
 from gateway.keep.sqlite.upkeep import Upkeep
@@ -71,9 +73,20 @@ class SqliteLog:
         self._lock.acquire()
         try:
             self._connection = _open(options)
+            migrate(self._connection, MIGRATIONS)
             self.log_id = str(self._connection.execute("select value from meta where key = 'log_id'").get)
-            self._upkeep = Upkeep(self._connection, options, log_id=self.log_id, wall_us=now_us, steady=steady_now)
-            self._batches = Batches(self._connection)
+            expiry = Expiry(self._connection, options, wall_us=now_us, steady=steady_now)
+            ids = Ids(self._connection, expiry.day_of)
+            self._batches = Batches(self._connection, ids)
+            second = None if options.vfs else lambda: _open(options)
+            self._upkeep = Upkeep(
+                self._connection,
+                options,
+                ids=ids,
+                expiry=expiry,
+                checkpoints=Checkpoints(self._connection, second),
+                log_id=self.log_id,
+            )
         except BaseException:
             self._lock.release()
             raise
@@ -139,9 +152,7 @@ class SqliteLog:
 
     def _entry(self, event: Event) -> Entry:
         head = encode(event)
-        window = self._options.windows.get(event.source, self._options.default_window)
-        day = expires_day(max(event.received_us, self._upkeep.clock.now_us), window)
-        return Entry(event, self._loop.create_future(), head, day, len(head) + len(event.body) + _ENTRY_BYTES)
+        return Entry(event, self._loop.create_future(), head, len(head) + len(event.body) + _ENTRY_BYTES)
 
     # The writer's answers, called on its thread.
 
@@ -156,6 +167,7 @@ class SqliteLog:
 
     def ended(self, *, poisoned: bool) -> None:
         """Let the files go. A poisoned log is not checkpointed: what could be read back may not be on the disk."""
+        self._upkeep.close()
         if poisoned:
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._connection.close()
@@ -183,10 +195,8 @@ class SqliteLog:
 
 
 def _open(options: LogOptions) -> apsw.Connection:
-    connection = open_writer(
-        options.folder / FILE_NAME, vfs=options.vfs, page_size=PAGE_SIZE, cached_statements=CACHED_STATEMENTS
-    )
+    path = options.folder / FILE_NAME
+    connection = open_writer(path, vfs=options.vfs, page_size=PAGE_SIZE, cached_statements=CACHED_STATEMENTS)
     connection.pragma("synchronous", options.synchronous)
     connection.pragma("cache_size", -_CACHE_KIB)
-    migrate(connection, MIGRATIONS)
     return connection

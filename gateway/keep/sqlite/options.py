@@ -46,5 +46,4 @@ class Entry(NamedTuple):
     event: Event
     future: "Future[Appended]"
     head: bytes
-    expires_day: int
     size: int

@@ -43,6 +43,10 @@ class LogReader(Protocol):
         """Return when the first record that follows `seq` was received, in microseconds, or None."""
         ...
 
+    def gap_events(self, router: str) -> int:
+        """Return how many records retention removed before `router` had handled them, ever."""
+        ...
+
     def close(self) -> None:
         """Let go of the file."""
         ...
@@ -64,7 +68,6 @@ class SqliteSubscription:
         self._ahead: Future[Sequence[Stored]] | None = None
         self._woken = asyncio.Event()
         self._closed = False
-        self._gap_events = 0
 
     def wake(self) -> None:
         """Say that there may be more to read. Callable from any thread; without it, more is found within 250 ms."""
@@ -104,9 +107,7 @@ class SqliteSubscription:
     async def backlog(self) -> Backlog:
         """Return how much is stored past the committed position."""
         upto = self._committed.get(0, 0)
-        events, oldest_us = await self._in_thread(lambda: _past(self._reader, upto))
-        age = 0.0 if oldest_us is None else max(0.0, (self._now_us() - oldest_us) / 1e6)
-        return Backlog(events=events, oldest_seconds=age, gap_events=self._gap_events)
+        return await self._in_thread(lambda: self._measure(upto))
 
     async def close(self) -> None:
         """Stop reading; wakes a waiting `fetch`. A second call does nothing."""
@@ -127,7 +128,7 @@ class SqliteSubscription:
             self._ahead = ahead
             raise
         if batch:
-            self._note_gap(batch)
+            self._tell_gap(batch[0].position.offset)
             self._read_upto = batch[-1].position.offset
             if not self._closed:
                 self._ahead = self._read(max_events, max_bytes)
@@ -140,17 +141,20 @@ class SqliteSubscription:
     def _in_thread(self, call: Callable[[], T]) -> "Future[T]":
         return self._loop.run_in_executor(self._thread, call)
 
-    def _note_gap(self, batch: Sequence[Stored]) -> None:
-        """Count what retention removed before this router had read it: offsets have no holes but those."""
-        missing = batch[0].position.offset - self._read_upto - 1
+    def _tell_gap(self, offset: int) -> None:
+        """Say what retention removed before this router had read it: offsets have no holes but those."""
+        missing = offset - self._read_upto - 1
         if missing > 0:
-            self._gap_events += missing
             _log.warning("subscription.gap", extra={"router": self._router, "events": missing})
+
+    def _measure(self, upto: int) -> Backlog:
+        oldest_us = self._reader.oldest_received_after(upto)
+        return Backlog(
+            events=self._reader.count_after(upto),
+            oldest_seconds=0.0 if oldest_us is None else max(0.0, (self._now_us() - oldest_us) / 1e6),
+            gap_events=self._reader.gap_events(self._router),
+        )
 
     def _write(self, connection: apsw.Connection) -> None:
         for move in self._committed.items():
             connection.execute(_MOVE, move)
-
-
-def _past(reader: LogReader, upto: int) -> tuple[int, int | None]:
-    return reader.count_after(upto), reader.oldest_received_after(upto)

@@ -15,7 +15,8 @@ from uuid import UUID
 
 import apsw
 
-from gateway.keep.sqlite.committer import Committer, seen
+from gateway.keep.sqlite.committer import Committer
+from gateway.keep.sqlite.requests import seen
 
 _SAVEPOINT, _RELEASE, _UNDO = "savepoint gateway_turn", "release gateway_turn", "rollback to gateway_turn"
 _NATIVE = frozenset({int, float, str, bytes, type(None)})

@@ -3,27 +3,23 @@
 Its numbers (`Numbers`) are replaced whole, so that the event loop's thread reads them without a lock.
 """
 
-import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import apsw
 
 from gateway.core.errors import UnavailableReason
-from gateway.keep.sqlite.expiry import ExpiryClock, IdExpiry
+from gateway.keep.sqlite.checkpoints import Checkpoints
+from gateway.keep.sqlite.expiry import Expiry
+from gateway.keep.sqlite.ids import Ids
 from gateway.keep.sqlite.options import LogOptions
 from gateway.keep.sqlite.pins import read_pins
 from gateway.keep.sqlite.retention import Plan, Retention
 
-log = logging.getLogger("gateway.keep")
-
 TICK_SECONDS = 1.0
+SLICE_SECONDS = 0.02
 _FOLLOW_SECONDS = 600.0
-_SLICE_EVERY_SECONDS = 0.02
-# Pages of 8 KiB: 16 MiB of write-ahead log when nothing waits, 64 MiB whatever waits.
-_SOFT_FRAMES, _HARD_FRAMES = 2048, 8192
+_GATHERING_SECONDS = 60.0
 _VACUUM_PAGES = 64
 
 
@@ -46,18 +42,18 @@ class Upkeep:
         connection: apsw.Connection,
         options: LogOptions,
         *,
+        ids: Ids,
+        expiry: Expiry,
+        checkpoints: Checkpoints,
         log_id: str,
-        wall_us: Callable[[], int],
-        steady: Callable[[], float],
     ) -> None:
         self._connection = connection
         self._options = options
-        self._wall_us, self._steady = wall_us, steady
+        self._ids = ids
+        self._expiry = expiry
+        self._checkpoints = checkpoints
         self.numbers = self._read_numbers()
-        stored: Any = connection.execute("select value from meta where key = 'expiry_us'").get
-        self.clock = ExpiryClock(wall_us() if stored is None else int(stored), wall_us(), steady())
         self.short_of: UnavailableReason | None = self._check_space()
-        self._ids = IdExpiry(connection)
         self._retention = Retention(
             connection,
             retention=options.retention,
@@ -65,58 +61,66 @@ class Upkeep:
             read_pins=lambda: read_pins(options.folder, log_id),
         )
         self._plan: Plan | None = None
-        self._next_tick = self._next_slice = self._next_follow = 0.0
-        self._written_before = 0
+        self._next_tick = self._next_slice = self._next_follow = self._next_gathering = 0.0
+        self._gather_all = self._more = False
 
     def run(self, last: int, *, idle: bool) -> bool:
         """Do what is due; `last` is the newest offset, `idle` says that no append waits. Return whether more waits."""
-        self._checkpoint(idle=idle)
-        now = self._steady()
+        self._checkpoints.run(idle=idle)
+        now = self._expiry.steady()
         if now >= self._next_tick:
             self._next_tick = now + TICK_SECONDS
             self._tick(last, now)
-        if self._plan is not None and (idle or now >= self._next_slice):
-            self._next_slice = now + _SLICE_EVERY_SECONDS
-            if not self._retention.slice(self._plan, last=last, now_us=self.clock.now_us):
-                self._plan = None
-                self.numbers = self._read_numbers()
-        return self._plan is not None
+        if now >= self._next_slice or self._ids.crowded:
+            self._next_slice = now + SLICE_SECONDS
+            self._more = self._slice(last)
+        return self._more
 
     def finish(self) -> None:
-        """Note how far the expiry clock came."""
-        self._keep_clock()
+        """Note how far all of it came."""
+        self._expiry.keep()
+        while self._ids.move_slice(whatever_there_is=True):
+            pass
 
-    def _checkpoint(self, *, idle: bool) -> None:
-        frames = self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0] - self._written_before
-        if frames < (_SOFT_FRAMES if idle else _HARD_FRAMES):
-            return
-        in_log, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        written = self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0]
-        # What a reader still holds back stays in the log and counts again, but is not tried at every batch.
-        self._written_before = written - min(in_log - moved, _SOFT_FRAMES // 2)
+    def close(self) -> None:
+        """End what runs beside the writer."""
+        self._checkpoints.close()
+
+    def _slice(self, last: int) -> bool:
+        moving = self._ids.move_slice(whatever_there_is=self._gather_all)
+        self._gather_all &= moving
+        if self._plan is not None and not moving:
+            safe = min(last, self._ids.indexed + 1)
+            if not self._retention.slice(self._plan, last=safe, now_us=self._expiry.now_us):
+                self._plan = None
+                self.numbers = self._read_numbers()
+        return moving or self._plan is not None
 
     def _tick(self, last: int, now: float) -> None:
-        before = self.clock
-        self.clock = before.advance(self._wall_us(), self._steady())
-        if self.clock.jumped_us and not before.jumped_us:
-            log.error("log.clock_jumped", extra={"seconds": self.clock.jumped_us / 1e6})
+        self._expiry.advance()
         self.short_of = self._check_space()
         self.numbers = self._read_numbers()
-        self._ids.slice(self.clock.now_us)
+        self._expiry.slice()
         if now >= self._next_follow:
             self._next_follow = now + _FOLLOW_SECONDS
-            self._keep_clock()
-            self._retention.follow(self.clock.now_us)
-        self._plan = self._plan or self._make_plan(last)
+            self._expiry.keep()
+            self._retention.follow(self._expiry.now_us)
+        if now >= self._next_gathering:
+            self._next_gathering = now + _GATHERING_SECONDS
+            self._gather_all = True
+        if self._plan is None and self._is_due(last):
+            self._gather_all = True
+            numbers = self.numbers
+            self._plan = self._retention.plan(
+                first=numbers.first, last=last, used_bytes=numbers.used_bytes, now_us=self._expiry.now_us
+            )
         self._give_back()
 
-    def _make_plan(self, last: int) -> Plan | None:
-        numbers, now_us = self.numbers, self.clock.now_us
-        if numbers.first >= last or not self._retention.is_due(
-            oldest_us=numbers.oldest_us, now_us=now_us, used_bytes=numbers.used_bytes
-        ):
-            return None
-        return self._retention.plan(first=numbers.first, last=last, used_bytes=numbers.used_bytes, now_us=now_us)
+    def _is_due(self, last: int) -> bool:
+        numbers = self.numbers
+        return 0 < numbers.first < last and self._retention.is_due(
+            oldest_us=numbers.oldest_us, now_us=self._expiry.now_us, used_bytes=numbers.used_bytes
+        )
 
     def _give_back(self) -> None:
         """Return freed pages to the disk, a few at a time, if they are many or the disk needs them."""
@@ -127,9 +131,6 @@ class Upkeep:
     def _check_space(self) -> UnavailableReason | None:
         space = os.statvfs(self._options.folder)
         return "disk_full" if space.f_bavail * space.f_frsize < self._options.min_free else None
-
-    def _keep_clock(self) -> None:
-        self._connection.execute("insert or replace into meta values ('expiry_us', ?)", (self.clock.now_us,))
 
     def _read_numbers(self) -> Numbers:
         execute = self._connection.execute

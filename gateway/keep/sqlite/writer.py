@@ -8,12 +8,10 @@ import queue
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
-import apsw
-
 from gateway.core.errors import Unavailable, UnavailableReason
-from gateway.keep.sqlite.batches import REFUSED, Batches, Result
+from gateway.keep.sqlite.batches import REFUSED, Batches, Result, refusal
 from gateway.keep.sqlite.options import Entry
-from gateway.keep.sqlite.upkeep import TICK_SECONDS, Upkeep
+from gateway.keep.sqlite.upkeep import SLICE_SECONDS, TICK_SECONDS, Upkeep
 
 log = logging.getLogger("gateway.keep")
 
@@ -66,7 +64,7 @@ class Writer:
         """Wait for an append, then take what came with it, up to the batch's bounds."""
         entries: list[Entry] = []
         size = 0
-        wait = 0.0 if self._more_upkeep else TICK_SECONDS
+        wait = SLICE_SECONDS if self._more_upkeep else TICK_SECONDS
         try:
             while len(entries) < MAX_EVENTS and size < MAX_BYTES:
                 some = self.inbox.get(timeout=wait) if wait else self.inbox.get_nowait()
@@ -102,7 +100,7 @@ class Writer:
         if not self._refusing:
             self._refusing = True
             log.warning("log.refused", extra={"error": type(error).__name__})
-        return _all(entries, "disk_full" if isinstance(error, apsw.FullError) else "log_down", written=False)
+        return [refusal(error) for _ in entries]
 
     def _tidy(self) -> None:
         if self._poisoned:

@@ -230,8 +230,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path):
     for old, new in (
         ("port: 8080", "prot: 8080"),
         ("retention: 14d", "retention: 14"),
-        ("provider: stripe", "provider: strpe"),
-        ("- {env: STRIPE_SECRET}", "- {env: GONE}"),
+        ("provider: stripe", "provider: strpe\n    tolerence: 300s"),
+        ("- {env: STRIPE_SECRET}", "- GONE"),
         ("order_by:", "on_replay: maybe #"),
         ('prefix: "sha256="', 'prefx: "sha256="'),
         ("use:", "uses:"),
@@ -244,6 +244,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path):
         "server.prot",
         "log.retention",
         "sources.stripe.provider",
+        "sources.stripe.tolerence",
         "sources.stripe.secrets[0]",
         "sources.github.on_replay",
         "sources.acme.scheme.signature.prefx",

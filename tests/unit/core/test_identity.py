@@ -1,7 +1,8 @@
-"""Which event a verified delivery is: ids that are absent or impossible, bodies that do not parse, types, keys, flags."""
+"""Which event a verified delivery is: ids absent or impossible, bodies that do not parse, types, keys, flags."""
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -154,8 +155,15 @@ def test_the_dedupe_key_holds_the_body_unless_a_signed_id_comes_with_varying_bod
 
 @pytest.mark.parametrize(
     "value, type_",
-    [('"a.b"', "a.b"), ("7", "7"), ("null", "unknown"), ('""', "unknown"), ('"a\\tb"', "unknown"), ("{}", "unknown")]
-    + [('"' + "x" * 256 + '"', "unknown")],
+    [
+        ('"a.b"', "a.b"),
+        ("7", "7"),
+        ("null", "unknown"),
+        ('""', "unknown"),
+        ('"a\\tb"', "unknown"),
+        ("{}", "unknown"),
+        ('"' + "x" * 256 + '"', "unknown"),
+    ],
 )
 def test_a_type_is_the_provider_s_word_or_unknown(value: str, type_: str) -> None:
     event = _event(f'{{"kind": {value}}}'.encode(), {"type": "json:kind"})
@@ -216,3 +224,11 @@ def test_the_query_string_of_a_get_is_what_a_body_signature_covers() -> None:
 
     assert events(target.admit(request(b"", sent.headers, method="GET", query=b"id=1"), NOW_US))
     assert not hasattr(target.admit(request(b"", sent.headers, method="GET", query=b"id=2"), NOW_US), "events")
+
+
+def test_an_unsigned_id_never_stands_alone_however_bodies_vary() -> None:
+    provider = replace(custom(SCHEME, {"id": "header:x-id"}), body_varies=True)
+
+    event = only(_admit(provider, b"{}", {"x-id": "evt_1"}))
+
+    assert not event.id_is_signed

@@ -166,8 +166,21 @@ def test_a_forged_stale_delivery_is_told_as_forged() -> None:
 @pytest.mark.parametrize("provider", TIMED)
 @pytest.mark.parametrize(
     "stamp",
-    ["", "-1", "+1700000000", "1700000000.0", "1.7e9", "1_700_000_000", " 1700000000 x", "nan", "inf", "0x6553f100"]
-    + ["\u00b2", "9" * 13, "1" * 5000],
+    [
+        "",
+        "-1",
+        "+1700000000",
+        "1700000000.0",
+        "1.7e9",
+        "1_700_000_000",
+        " 1700000000 x",
+        "nan",
+        "inf",
+        "0x6553f100",
+        "\u00b2",
+        "9" * 13,
+        "1" * 5000,
+    ],
 )
 def test_a_timestamp_that_is_not_short_plain_digits_is_refused(provider: str, stamp: str) -> None:
     target = source(provider)
@@ -261,3 +274,31 @@ def test_a_v1_signature_is_nothing_to_a_public_key() -> None:
     sent = signed(source("standard_webhooks", WHSEC), "standard_webhooks")
 
     assert reason(target.admit(delivered(sent), NOW_US)) == "signature_malformed"
+
+
+@pytest.mark.parametrize(
+    "padding",
+    [
+        pytest.param(",v0=" + "x" * 8192, id="longer than 8 KiB"),
+        pytest.param(",v0=x" * 31, id="of more than 32 entries"),
+    ],
+)
+def test_a_good_signature_in_an_oversized_header_is_refused(padding: str) -> None:
+    body = b'{"id": "evt_1"}'
+    headers = _stripe(body, str(NOW), "a")
+
+    assert events(source("stripe", "a").admit(request(body, headers), NOW_US))
+    headers["stripe-signature"] += padding
+    assert reason(source("stripe", "a").admit(request(body, headers), NOW_US)) == "signature_malformed"
+
+
+def test_an_ed25519_signature_with_other_spare_bits_is_refused() -> None:
+    target = source("standard_webhooks", "whsk_" + "A" * 43 + "=")
+    sent = signed(target, "standard_webhooks")
+    mark = sent.headers["webhook-signature"]
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    twin = mark[:-3] + alphabet[alphabet.index(mark[-3]) ^ 1] + "=="
+
+    assert mark.startswith("v1a,")
+    assert events(target.admit(delivered(sent), NOW_US))
+    assert reason(target.admit(delivered(sent, webhook_signature=twin), NOW_US)) == "signature_malformed"

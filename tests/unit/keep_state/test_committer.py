@@ -154,6 +154,23 @@ async def test_read_between_groups_sees_what_is_durable_alone(committer: Committ
     assert await asked == []
 
 
+async def test_read_does_not_see_a_finished_turn_before_its_commit(committer: Committer) -> None:
+    await committer.submit(note("a"))
+    first = SqliteTurn(committer, lambda connection: None, 30.0)
+    second = SqliteTurn(committer, lambda connection: None, 30.0)
+    await first.granted
+    await first.tx.execute("insert into note values ('b')")
+    asked = committer.read(lambda connection: connection.execute("select word from note").fetchall())
+    lost = first.finish()
+    await second.granted
+
+    with pytest.raises(Unavailable):
+        await second.tx.execute("insert or rollback into note values ('a')")
+
+    assert await asked == [("a",)]
+    assert isinstance(lost.exception(), Unavailable)
+
+
 async def test_failing_read_is_its_askers_alone(committer: Committer) -> None:
     with pytest.raises(apsw.SQLError):
         await committer.read(lambda connection: connection.execute("select nonsense"))

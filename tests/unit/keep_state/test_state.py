@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from gateway.core.errors import DependencyError, GatewayError
-from gateway.keep.ports import Filter, MarkKey, Position, Replay, Stored
+from gateway.keep.ports import Blame, Filter, MarkKey, Pausing, Position, Replay, Replays, Stored
 from gateway.keep.sqlite import state_reader
 from gateway.keep.sqlite.state import LogPlace, SqliteState, register
 from tests.state_builders import LOG, make_event, make_key, make_pair, opened, stored
@@ -109,9 +109,20 @@ async def test_marks_parked_pairs_and_dead_letters_outlive_the_process(path: Pat
         assert state.parking.holds("record", "cus_1") == 1
 
 
+async def test_mark_of_a_handler_whose_first_turn_was_undone_outlives_the_process(path: Path) -> None:
+    async with opened(path) as state:
+        turn = await state.store.begin(make_key("a", handler="new"), version=None, attempt=1, limit=1.0)
+        await turn.rollback()
+        await state.store.mark(make_key("b", handler="new"), "done", version=None, attempt=1)
+
+    async with opened(path) as state:
+        assert set(await state.store.marked([make_key("b", handler="new")])) == {make_key("b", handler="new")}
+
+
 async def test_end_without_clean_exit_is_unclean(path: Path) -> None:
     async with opened(path) as state:
-        first = state.blame.unclean()
+        blame: Blame = state.blame
+        first = blame.unclean()
     async with opened(path) as state:
         second = state.blame.unclean()
         await state.blame.clean_exit()
@@ -155,7 +166,8 @@ async def test_crashes_of_a_marked_pair_are_forgotten(path: Path) -> None:
 
 async def test_replay_resumes_where_it_durably_stood(path: Path) -> None:
     async with opened(path) as state:
-        await state.replays.save(make_replay())
+        replays: Replays = state.replays
+        await replays.save(make_replay())
         await state.replays.save(make_replay(at={0: 42}, handed=3))
         await state.replays.save(make_replay(id="rp_2", state="done"))
 
@@ -168,8 +180,9 @@ async def test_replay_resumes_where_it_durably_stood(path: Path) -> None:
 
 async def test_pause_outlives_the_process(path: Path) -> None:
     async with opened(path) as state:
-        before = state.pausing.paused()
-        await state.pausing.set_paused("operator")
+        pausing: Pausing = state.pausing
+        before = pausing.paused()
+        await pausing.set_paused("operator")
 
     async with opened(path) as state:
         after = state.pausing.paused()

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.keep.ports import Stored
+from gateway.keep.ports import Stored, Subscription
 from gateway.keep.sqlite.state import LogPlace, SqliteState, register
 from gateway.keep.sqlite.state_reader import cursor
-from gateway.keep.sqlite.subscription import SqliteSubscription
 from tests.state_builders import NOW_US, FakeClock, opened, stored
 
 
@@ -19,6 +18,7 @@ class ListReader:
         self.records = [stored(offset) for offset in offsets]
         self.closed = threading.Event()
         self.reads = 0
+        self.gap = 0
 
     def read_after(self, seq: int, max_events: int, max_bytes: int) -> Sequence[Stored]:
         self.reads += 1
@@ -29,6 +29,9 @@ class ListReader:
 
     def oldest_received_after(self, seq: int) -> int | None:
         return NOW_US if self.count_after(seq) else None
+
+    def gap_events(self, router: str) -> int:
+        return self.gap
 
     def close(self) -> None:
         self.closed.set()
@@ -51,7 +54,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def fetch(subscription: SqliteSubscription, most: int = 2) -> list[int]:
+async def fetch(subscription: Subscription, most: int = 2) -> list[int]:
     return [record.position.offset for record in await subscription.fetch(max_events=most, max_bytes=10**6)]
 
 
@@ -134,17 +137,20 @@ async def test_backlog_counts_from_the_committed_position(state: SqliteState, cl
     assert (nothing.events, nothing.oldest_seconds) == (0, 0.0)
 
 
-async def test_records_that_retention_removed_are_a_counted_gap(
+async def test_records_that_retention_removed_are_told_once_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "billing.db"
     register(path, "billing", "log-1", 10)
     state = SqliteState.open(path, router="billing", log=LogPlace("log-1", 100))
-    subscription = state.subscribe(ListReader([15, 16, 17]))
+    reader = ListReader([15, 16, 17])
+    reader.gap = 4
+    subscription = state.subscribe(reader)
 
     await fetch(subscription)
     await fetch(subscription)
 
+    told = [(record.message, record.__dict__["events"]) for record in caplog.records]
+    assert told == [("subscription.gap", 4)]
     assert (await subscription.backlog()).gap_events == 4
-    assert [record.message for record in caplog.records] == ["subscription.gap"]
     await state.close()

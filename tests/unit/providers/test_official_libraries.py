@@ -12,7 +12,7 @@ import stripe
 import svix.webhooks
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from slack_sdk.signature import SignatureVerifier
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped] # it ships no types
 
 from gateway.core.admission import Rejected
 from gateway.core.source import SignRequest

@@ -65,8 +65,11 @@ INTERESTING = st.sampled_from(
         b"1700000000",
         b"," * 50,
         b" " * 50,
+        b"key=k,algorithm=HMAC_SHA256",
+        b"algorithm=",
+        b"application/x-www-form-urlencoded",
+        b"9" * 400,
     ]
-    + [b"key=k,algorithm=HMAC_SHA256", b"algorithm=", b"application/x-www-form-urlencoded", b"9" * 400]
 )
 VALUES = INTERESTING | st.binary(max_size=60)
 KEYS = st.sampled_from(["id", "type", "event", "data", "object", "event_id", "created", "events", "payload", "at"])
@@ -114,7 +117,7 @@ def _is_storable(event: Event, sent: Request) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_any_bytes_anywhere_stay_inside_the_taxonomy(name: str, data: st.DataObject) -> None:
     header = st.sampled_from(_names(ALL[name])) | st.binary(min_size=1, max_size=12)
@@ -135,7 +138,7 @@ def test_any_bytes_anywhere_stay_inside_the_taxonomy(name: str, data: st.DataObj
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "custom body time"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_any_signed_body_is_admitted_and_storable(name: str, data: st.DataObject) -> None:
     target = SOURCES[name]
@@ -178,7 +181,7 @@ def test_every_example_is_admitted_as_the_event_it_is(name: str, event_type: str
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in TOKENS])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_one_flipped_bit_in_what_is_signed_is_refused(name: str, data: st.DataObject) -> None:
     target, provider = SOURCES[name], ALL[name]
@@ -200,7 +203,7 @@ def _written(sent: Request, part: str) -> object:
 
 @st.composite
 def _flipped(draw: Any, provider: Provider, sent: Request) -> tuple[Request, str]:
-    scheme = provider.schemes[-1]
+    scheme = next(scheme for scheme in provider.schemes if scheme.header.encode() in sent.headers)
     parts = {"body" if sent.body else "query", "signature"}
     if scheme.timestamp and scheme.timestamp.header:
         parts.add("timestamp")

@@ -70,6 +70,14 @@ def test_a_late_failure_leaves_the_next_claim_alone():
     assert claims.in_flight(b"a") is second
 
 
+def test_a_key_confirmed_again_counts_as_the_newest():
+    claims: Claims[Append] = Claims(undecided_after=UNDECIDED, max_ids=2)
+    for key in (b"a", b"b", b"a", b"c"):
+        claims.confirm(key, Append(key))
+
+    assert [claims.is_confirmed(key) for key in (b"a", b"b", b"c")] == [True, False, True]
+
+
 class ClaimsMachine(RuleBasedStateMachine):
     """Any order of claims, outcomes and expiries, against a plain model of what is durable."""
 
