@@ -104,7 +104,7 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
     reader = SqliteReader(log_path(settings.log))
     try:
         for name, router in imported.items():
-            position = reader.last_seq() if router.start == "latest" else 0
+            position = reader.last_seq() if router.start == "latest" else reader.first_seq() - 1
             register(state_path(settings.log, name), name, reader.log_id(), position)
     finally:
         reader.close()

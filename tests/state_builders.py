@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.core.event import Event, identity_digest
-from gateway.keep.ports import MarkKey, Pair, Position, Stored
+from gateway.keep.ports import MarkKey, Pair, Position, Store, Stored, Turn, Version
 from gateway.keep.sqlite.state import LogPlace, SqliteState, register
 
 LOG = LogPlace("log-1", 1000)
+SCHEMA = "create table if not exists invoice (id text primary key, amount integer)"
+INSERT = "insert into invoice (id, amount) values (:id, :amount)"
 NOW_US = 1_700_000_000_000_000
 _numbers = itertools.count(1)
 
@@ -93,3 +95,17 @@ async def in_memory(now_us: Callable[[], int]) -> AsyncIterator[SqliteState]:
         yield state
     finally:
         await state.close()
+
+
+async def begin(store: Store, name: str = "evt_1", *, version: Version | None = None, limit: float = 30.0) -> Turn:
+    """Return a turn for the event of that id."""
+    return await store.begin(make_key(name), version=version, attempt=1, limit=limit)
+
+
+async def rows(store: Store) -> int:
+    """Return the number of durable invoices, as a turn of its own sees them."""
+    turn = await begin(store, f"probe_{next(_numbers)}")
+    row = await turn.tx.fetch_one("select count(*) from invoice")
+    await turn.rollback()
+    assert row is not None
+    return int(row[0])

@@ -98,6 +98,9 @@ class ListLog:
         rest = self.records[seq:]
         return rest[0].event.received_us if rest and rest[0].event else None
 
+    def gap_events(self, router: str) -> int:
+        return 0
+
     async def read(
         self, where: Filter, *, after: Mapping[int, int], upto: Mapping[int, int], max_events: int, max_bytes: int
     ) -> Sequence[Stored]:
