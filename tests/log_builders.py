@@ -32,7 +32,7 @@ def make_event(
     **over: Any,
 ) -> Event:
     """Return a valid event; `signed` says whether the signature covers its id."""
-    event_id = event_id or f"evt_{next(_numbers)}"
+    event_id = f"evt_{next(_numbers)}" if event_id is None else event_id
     identity, sha = identity_digest(source, event_id), hashlib.sha256(body).digest()
     attributes: dict[str, Any] = {
         "source": source,

@@ -21,7 +21,7 @@ ONCE = Backoff(attempts=1)
 AT_ONCE = Backoff(attempts=3, first=0.0)
 SCHEMA = "create table if not exists thing (id text, n integer)"
 INSERT = "insert into thing (id, n) values (:id, 1)"
-QUICK = WorkerSettings(poll=0.005, tend=0.02, grace=0.2, tx_timeout=0.5, patience=1.0)
+QUICK = WorkerSettings(poll=0.005, tend=0.02, grace=0.2, tx_timeout=30.0, patience=1.0)
 START_US = 1_760_000_000_000_000
 
 
@@ -75,6 +75,7 @@ class ListLog:
 
     def __init__(self) -> None:
         self.records: list[Stored] = []
+        self.reads: list[Mapping[int, int]] = []
 
     def append(self, *events: Event | None) -> None:
         for event in events:
@@ -104,6 +105,7 @@ class ListLog:
     async def read(
         self, where: Filter, *, after: Mapping[int, int], upto: Mapping[int, int], max_events: int, max_bytes: int
     ) -> Sequence[Stored]:
+        self.reads.append(dict(after))
         chosen = self.records[after.get(0, 0) : upto.get(0, 0)]
         return [stored for stored in chosen if where.type is None or stored.event.type == where.type][:max_events]  # type: ignore[union-attr]
 
@@ -188,6 +190,11 @@ class Rig:
     async def until_committed(self, offset: int | None = None) -> None:
         upto = len(self.log.records) if offset is None else offset
         await self.until(lambda: self.subscription.committed().get(0, 0) >= upto)
+
+    def limit_pages(self, most: int) -> None:
+        """Let the state's disk be full beyond that many pages."""
+        with self.state._committer.fence.own():
+            self.state._connection.pragma("max_page_count", most)
 
     async def dead(self) -> Sequence[DeadLetter]:
         return await self.state.parking.dead_letters(DeadFilter(), limit=100)

@@ -8,21 +8,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-# A pipe has no width: there a row is one line however long, so that grep and awk work.
+# A row is one line however narrow the terminal: an id that is folded into its column cannot be copied, or grepped.
 _WIDE = 10_000
 
 
 def draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on stdout, with a header if there are `columns`."""
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE)
+    console = Console(file=sys.stdout, width=_WIDE)
     table = Table(box=None, show_header=bool(columns), pad_edge=False, header_style="bold")
     for column in columns or [""] * len(rows[0]):
         table.add_column(Text(column.replace("_", " ")), overflow="fold")
     for row in rows:
         table.add_row(*(Text(text) for text in row))
-    if sys.stdout.isatty():
-        console.print(table)
-        return
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.handle.crew import Runner
+from gateway.handle.durably import durably
 from gateway.handle.jobs import Job
 from gateway.keep.ports import Blame
 
@@ -55,8 +56,9 @@ class Caution:
             job.doom = "crashed"
         if job.marked or job.doom is not None:
             return await self._runner(job, released)
-        await self._blame.started_alone(job.key)
+        await durably(lambda: self._blame.started_alone(job.key))
         try:
-            return await self._runner(job, released)
+            # Its place is kept until its outcome is durable: the next one's note must not stand beside this one's.
+            return await self._runner(job, lambda _job: None)
         finally:
             self._blame.finished_alone(job.key)

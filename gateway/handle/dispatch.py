@@ -7,7 +7,7 @@ never used it is marked afterwards. Each pair succeeds, retries and dies alone.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,6 +16,7 @@ from gateway.core.errors import PoisonedError, Unavailable
 from gateway.core.source import OnConflict
 from gateway.handle import failures, retrying
 from gateway.handle.calls import Call, Caller, roll_back, wall_clock_us
+from gateway.handle.durably import STORE_PAUSE, durably
 from gateway.handle.jobs import Job
 from gateway.handle.meter import RouterMeter
 from gateway.keep.ports import AlreadyDone, DeadReason, Outcome, Pair, Parking, StaleEvent, Store
@@ -23,9 +24,6 @@ from gateway.keep.ports import AlreadyDone, DeadReason, Outcome, Pair, Parking, 
 log = logging.getLogger("gateway.handle")
 
 Settled = Outcome | Literal["unmatched"]
-
-# How soon to try again what the store could not take, in seconds. It is our failure, so it costs no attempt.
-STORE_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,7 @@ class Dispatcher:
             await self._finish(job, outcome, call.seconds)
             return None
         if isinstance(call.raised, Unavailable):
-            log.warning("handler.store_unavailable", extra=self._facts(job, call.raised))
+            log.warning("store.unavailable", extra=self._facts(job, call.raised))
             return STORE_PAUSE
         return await self._failure(job, job.handler, call)
 
@@ -123,13 +121,13 @@ class Dispatcher:
     async def _held(self, job: Job) -> bool:
         """Put a fresh pair of a strict handler behind those of its key that wait for a retry."""
         handler, key = job.handler, job.pair.event.key
-        if not job.fresh or job.pair.replay or handler is None or handler.order != "strict":
+        if not job.fresh or job.pair.replay_id or handler is None or handler.order != "strict":
             return False
         before = sum(self._parking.holds(name, key) for name in handler.names)
         if before >= self._rules.held_most:
             await self._bury(job, job.pair, "held_too_many", f"{before} events of the key wait already")
         elif before:
-            await self._durably(lambda: self._parking.hold(job.pair))
+            await durably(lambda: self._parking.hold(job.pair))
         return before > 0
 
     async def _success(self, job: Job, call: Call, released: Callable[[Job], None]) -> Settled | None:
@@ -163,9 +161,7 @@ class Dispatcher:
             return None
         if call.unmatched:
             return "unmatched"
-        await self._durably(
-            lambda: self._store.mark(job.key, "done", version=call.version, attempt=job.pair.attempt + 1)
-        )
+        await durably(lambda: self._store.mark(job.key, "done", version=call.version, attempt=job.pair.attempt + 1))
         return "done"
 
     async def _failure(self, job: Job, handler: Handler, call: Call) -> float | None:
@@ -190,7 +186,7 @@ class Dispatcher:
             return next_step.delay
         log.warning("handler.parked", extra=self._facts(job, error, due_us=next_step.due_us))
         due_us = next_step.due_us
-        await self._durably(lambda: self._parking.park(failed, due_us=due_us, error=failed.error))
+        await durably(lambda: self._parking.park(failed, due_us=due_us, error=failed.error))
         return None
 
     async def _bury(
@@ -204,7 +200,7 @@ class Dispatcher:
     ) -> None:
         trace = "" if error is None else failures.trace_text(error)
         log.error("handler.dead", extra=self._facts(job, error, reason=reason))
-        await self._durably(lambda: self._parking.bury(pair, reason=reason, error=text, trace=trace))
+        await durably(lambda: self._parking.bury(pair, reason=reason, error=text, trace=trace))
         outcome: Outcome = "crashed" if reason == "crashed" else "dead"
         self._meter.ran(job.key.handler, outcome, seconds)
         self._meter.died(job.key.handler, reason)
@@ -213,24 +209,14 @@ class Dispatcher:
 
     async def _finish(self, job: Job, outcome: Settled, seconds: float) -> None:
         if job.pair.parked_id is not None or job.pair.replay_id:  # a replay may finish what is parked or dead
-            await self._durably(lambda: self._parking.settle(job.pair))
+            await durably(lambda: self._parking.settle(job.pair))
         if outcome == "unmatched":
             return
         self._meter.ran(job.key.handler, outcome, seconds)
         self._ended(job, outcome)
 
     async def _mark(self, job: Job, outcome: Outcome) -> None:
-        await self._durably(lambda: self._store.mark(job.key, outcome, version=None, attempt=job.pair.attempt))
-
-    async def _durably(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Wait until `write` is durable; while the disk is full, try it again and again."""
-        while True:
-            try:
-                await write()
-                return
-            except Unavailable as error:
-                log.warning("handler.store_unavailable", extra={"router": self._router, "reason": error.reason})
-                await asyncio.sleep(STORE_PAUSE)
+        await durably(lambda: self._store.mark(job.key, outcome, version=None, attempt=job.pair.attempt))
 
     def _facts(self, job: Job, error: BaseException | None = None, **more: object) -> dict[str, object]:
         """Return what a log line says of a pair: no body, and of an exception its type alone."""

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.api import Router
-from gateway.core.errors import PluginError
+from gateway.core.errors import PluginError, Unavailable
 from gateway.core.source import OnConflict
 from gateway.handle.breaker import Breaker
 from gateway.handle.calls import wall_clock_us
 from gateway.handle.caution import Caution
 from gateway.handle.crew import Crew
 from gateway.handle.dispatch import Dispatcher, Hooks, Rules
+from gateway.handle.durably import durably
 from gateway.handle.gates import gates_of
 from gateway.handle.intake import Intake
 from gateway.handle.jobs import Job, JobEntry
@@ -74,7 +75,7 @@ class WorkerSettings:
         marks: how long marks are kept.
         poll: how often due retries are looked for.
         tend: how often the backlog is counted.
-        patience: how long a router's lifespan may take to open or close.
+        patience, farewell: how long a router's lifespan may take to open, and to close.
         conflicts: `on_conflict` by source.
     """
 
@@ -89,6 +90,7 @@ class WorkerSettings:
     poll: float = 0.5
     tend: float = 1.0
     patience: float = 30.0
+    farewell: float = 3.0
     conflicts: Mapping[str, OnConflict] = field(default_factory=dict)
 
 
@@ -158,7 +160,7 @@ class Worker:
             TimeoutError: the router's lifespan did not open in time.
         """
         try:
-            await self._ports.store.apply_schema(self._router.schema)
+            await durably(lambda: self._ports.store.apply_schema(self._router.schema))
             async with self._lifespan():
                 self._go()
                 grace = await self._feed_until_halted()
@@ -167,7 +169,7 @@ class Worker:
             self._ended.set()
 
     async def drain(self, seconds: float) -> None:
-        """Start nothing more, wait up to `seconds` for what runs, and end `run`."""
+        """Start nothing more and end `run`; of the `seconds` for what runs, the last are to abandon what still does."""
         if not self._halt.done():
             self._halt.set_result(seconds)
         await self._ended.wait()
@@ -211,7 +213,7 @@ class Worker:
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
-        """Open the router's shared clients, and close them whatever happens, each within the settings' patience."""
+        """Open the router's shared clients, and close them whatever happens."""
         if self._router.lifespan is None:
             yield
             return
@@ -222,7 +224,7 @@ class Worker:
             yield
         finally:
             try:
-                async with asyncio.timeout(self._settings.patience):
+                async with asyncio.timeout(self._settings.farewell):
                     await manager.__aexit__(None, None, None)
             except Exception:  # a client that does not close must not keep the gateway from ending
                 log.exception("router.lifespan_failed", extra={"router": self._router.name})
@@ -249,12 +251,16 @@ class Worker:
 
         The feeds have ended before; the lifespan closes, and the ports are closed by their owner, afterwards.
         """
-        await self._crew.drain(seconds, self._settings.grace)
+        grace = min(seconds, self._settings.grace)
+        await self._crew.drain(seconds - grace, grace)
+        if self._crew.failed.done():
+            self._crew.failed.result()
         if self._writes:
-            await asyncio.wait(self._writes, timeout=self._settings.patience)
-        await self._replayer.save()
+            await asyncio.wait(self._writes, timeout=grace)
         self._commit()
-        await self._ports.blame.clean_exit()
+        with suppress(Unavailable):  # then the next worker begins with caution, and a replay a little earlier
+            await self._replayer.save()
+            await self._ports.blame.clean_exit()
 
     def _go(self) -> None:
         if self._ports.pausing.paused():
@@ -303,7 +309,9 @@ class Worker:
             self._backlog = await self._ports.subscription.backlog()
             if now >= expires_at:
                 before_us = self._now_us() - int(self._settings.marks * 1e6)
-                removed = await self._ports.store.expire(before_us, _EXPIRE_SLICE)
+                removed = 0
+                with suppress(Unavailable):  # a full disk is the others' trouble first
+                    removed = await self._ports.store.expire(before_us, _EXPIRE_SLICE)
                 expires_at = now + (0.0 if removed == _EXPIRE_SLICE else _EXPIRE_EVERY)
             await asyncio.sleep(self._settings.tend)
 

@@ -7,10 +7,13 @@ runs each pair once however often it is resumed. Progress is durable only up to 
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from gateway.core.errors import Unavailable
 from gateway.handle.caution import Caution
+from gateway.handle.durably import durably
 from gateway.handle.intake import Intake
 from gateway.handle.jobs import JobEntry
 from gateway.handle.lanes import Window
@@ -67,7 +70,11 @@ class Replayer:
         return list(self._queue.values())
 
     async def save(self) -> None:
-        """Make the progress of all replays durable."""
+        """Make the progress of all replays durable.
+
+        Raises:
+            Unavailable: the store cannot take it now.
+        """
         for replay in self.running():
             await self._replays.save(replay)
 
@@ -90,7 +97,7 @@ class Replayer:
             await self._movement()
         replay = self._queue.pop(replay_id, None)
         if replay is not None:
-            await self._replays.save(replace(replay, state="done"))
+            await durably(lambda: self._replays.save(replace(replay, state="done")))
             log.info("replay.done", extra={"replay": replay_id, "events": replay.handed})
 
     async def _hand_out(self, replay_id: str, progress: "_Progress") -> None:
@@ -137,7 +144,8 @@ class Replayer:
         now = asyncio.get_running_loop().time()
         if now >= progress.save_at and replay_id in self._queue:
             progress.save_at = now + _SAVE_EVERY
-            await self._replays.save(self._queue[replay_id])
+            with suppress(Unavailable):  # the next one will do
+                await self._replays.save(self._queue[replay_id])
 
     def _finished(self, replay_id: str, progress: "_Progress", entry: JobEntry) -> None:
         if entry.slot is not None and progress.window.finish(entry.slot):

@@ -58,7 +58,9 @@ def configure(
 
 def formatter(*, process: str, tty: bool, secrets: Collection[str]) -> logging.Formatter:
     """Return what turns a record into one line."""
-    render = structlog.dev.ConsoleRenderer(sort_keys=False) if tty else structlog.processors.JSONRenderer(_json)
+    colors = not os.environ.get("NO_COLOR")
+    readable = structlog.dev.ConsoleRenderer(sort_keys=False, colors=colors)
+    render = readable if tty else structlog.processors.JSONRenderer(_json)
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
         processors=[

@@ -108,6 +108,7 @@ class _Supervisor:
 
     async def _drain(self) -> None:
         """Stop accepting, then let the workers finish; the admin port shows it all."""
+        log.info("gateway.stopping")
         grace = self._settings.server.drain
         for children in (self._edge, self._workers):
             await asyncio.gather(*(child.end(grace) for child in children))
@@ -118,8 +119,8 @@ class _Supervisor:
         both: set[asyncio.Future[Any]] = {ready, stopped}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
+            on_ready()  # first, so that no line of log falls between its lines
             log.info("gateway.ready")
-            on_ready()
         ready.cancel()
         stopped.cancel()
         await asyncio.gather(ready, stopped, return_exceptions=True)

@@ -16,6 +16,8 @@ from pathlib import Path
 from tests.sender import GITHUB_SECRET
 
 BODY_BYTES = 2048
+# More bodies than the edge remembers, or each would be flagged as an old body under a new id.
+_POOL = 30_000
 
 # Each thread of wrk makes its own ids, so no two deliveries share one; the bodies repeat, signed beforehand.
 _SCRIPT = """
@@ -84,7 +86,7 @@ class Load:
         self._folder = folder
         self._runs = 0
         (folder / "push.lua").write_text(_SCRIPT)
-        bodies = [push_body(number) for number in range(5000)]
+        bodies = [push_body(number) for number in range(_POOL)]
         (folder / "pool").write_text("".join(f"{signature(body)}\t{body.decode()}\n" for body in bodies))
 
     def closed(self, port: int, *, connections: int, seconds: int, path: str = "/webhooks/github") -> Run:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -12,8 +12,9 @@ import pytest
 
 from gateway.core.errors import DependencyError, Unavailable
 from gateway.keep.ports import Appended
+from gateway.keep.sqlite import log as log_module
 from gateway.keep.sqlite.connection import open_reader
-from gateway.keep.sqlite.log import SqliteLog
+from gateway.keep.sqlite.log import SqliteLog, _open
 from gateway.keep.sqlite.options import LogOptions
 from gateway.keep.sqlite.schema import FILE_NAME
 from tests.faulty_disk import Disk
@@ -34,6 +35,24 @@ async def opened(tmp_path: Path, disk: Disk) -> AsyncIterator[OpenLog]:
     log = SqliteLog(LogOptions(folder=tmp_path, min_free=0, vfs=disk.name), wake=lambda: None, on_poison=poisoned.set)
     yield OpenLog(log, None, poisoned=poisoned)  # type: ignore[arg-type]  # no second connection on this disk
     await log.close()
+
+
+Limiting = Callable[[Callable[[apsw.Connection], object]], None]
+
+
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch) -> Limiting:
+    """Limit the writer's connection when it opens: later it belongs to the writer's thread alone."""
+
+    def limit(how: Callable[[apsw.Connection], object]) -> None:
+        def open_limited(options: LogOptions) -> apsw.Connection:
+            connection = _open(options)
+            how(connection)
+            return connection
+
+        monkeypatch.setattr(log_module, "_open", open_limited)
+
+    return limit
 
 
 def stored_ids(folder: Path) -> list[str]:
@@ -107,14 +126,14 @@ async def test_a_full_disk_refuses_the_batch_for_certain_and_the_log_goes_on_whe
     assert stored_ids(tmp_path) == ["evt_before", "evt_refused"]
 
 
-async def test_a_file_that_may_not_grow_refuses_and_stays_readable(tmp_path: Path) -> None:
+async def test_a_file_that_may_not_grow_refuses_what_is_too_much_and_stays_readable(
+    tmp_path: Path, limited: Limiting
+) -> None:
+    limited(lambda connection: connection.pragma("max_page_count", 40))
     async with sqlite_log(tmp_path) as opened:
         await opened.append(make_event("evt_before"))
-        assert isinstance(opened.log, SqliteLog)
-        opened.log._connection.pragma("max_page_count", 40)
-        refused = await opened.outcomes(make_event(body=b"x" * 500_000))
-        opened.log._connection.pragma("max_page_count", 2**30)
 
+        refused = await opened.outcomes(make_event(body=b"x" * 500_000))
         await opened.append(make_event("evt_after"))
 
         assert [(outcome.reason, outcome.written) for outcome in refused if isinstance(outcome, Unavailable)] == [
@@ -133,11 +152,14 @@ async def test_a_nearly_full_disk_refuses_before_anything_is_written(tmp_path: P
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["among copies", "among new ones"])
-async def test_a_row_that_cannot_be_stored_costs_only_itself(tmp_path: Path, known: bool) -> None:  # noqa: FBT001
+async def test_a_row_that_cannot_be_stored_costs_only_itself(
+    tmp_path: Path,
+    limited: Limiting,
+    known: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    limited(lambda connection: connection.limit(apsw.SQLITE_LIMIT_LENGTH, 50_000))
     async with sqlite_log(tmp_path) as opened:
         await opened.append(make_event("evt_known"))
-        assert isinstance(opened.log, SqliteLog)
-        opened.log._connection.limit(apsw.SQLITE_LIMIT_LENGTH, 50_000)
         neighbours = [make_event("evt_a"), make_event("evt_known" if known else "evt_b"), make_event("evt_c")]
 
         outcomes = await opened.outcomes(*neighbours, make_event("evt_poison", body=b"x" * 60_000), make_event("evt_z"))

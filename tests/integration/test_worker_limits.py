@@ -3,9 +3,12 @@
 import asyncio
 import logging
 
-from gateway.api import Context, Event
+from gateway.api import Backoff, Context, Event
+from gateway.handle.dispatch import Dispatcher, Hooks, Rules
+from gateway.handle.jobs import Job
 from gateway.handle.pump import WorkerSettings
-from tests.worker_rig import AT_ONCE, INSERT, QUICK, make_event, router_of, succeed, working, write
+from gateway.keep.ports import Pair, Position
+from tests.worker_rig import AT_ONCE, INSERT, QUICK, Rig, make_event, router_of, succeed, working, write
 
 
 async def test_a_hanging_handler_is_cancelled_at_its_timeout_and_retried() -> None:
@@ -90,8 +93,10 @@ async def test_a_handler_that_ignores_its_cancellation_gets_a_crash_and_the_proc
 
     async with working(router_of(ignore, timeout=0.02)) as rig:
         rig.put(event)
-        await rig.until(lambda: rig.killed)
-        never.set()
+        try:
+            await rig.until(lambda: rig.killed)
+        finally:
+            never.set()
 
         assert rig.killed[0] == 71
         assert [rig.state.blame.crashes(key) for key in rig.state.blame._crashes] == [1]
@@ -176,3 +181,28 @@ async def test_statements_of_one_run_may_go_side_by_side() -> None:
         await rig.until_committed()
 
         assert await rig.rows("select count(*) from thing") == [(10,)]
+
+
+async def test_a_pair_that_held_its_lane_for_long_is_parked_instead_of_run_again_in_place() -> None:
+    async def fail(event: Event, ctx: Context) -> None:
+        raise ValueError
+
+    rig = Rig(router := router_of(fail, retry=Backoff()))
+    dispatcher = Dispatcher(
+        "r",
+        rig.state.store,
+        rig.state.parking,
+        rig.meter,
+        rules=Rules(),
+        hooks=Hooks(hung=lambda _: None, ended=lambda _job, _outcome: None),
+    )
+    pair = Pair(handler="h", event=make_event(1), position=Position(0, 1))
+    quick, slow = (Job(pair, router.handlers[0], lambda _: None, fresh=True) for _ in range(2))
+    slow.since = asyncio.get_running_loop().time() - 9.5
+
+    delays = [await dispatcher.run(job, lambda _: None) for job in (quick, slow)]
+
+    assert delays[0] is not None
+    assert delays[1] is None
+    assert rig.state.parking.parked() == 1
+    await rig.state.close()

@@ -93,12 +93,16 @@ async def test_a_replay_resumes_after_a_restart_and_runs_each_pair_once() -> Non
         await rig.until(lambda: notes.runs)
         await rig.stop()
         between = len(notes.runs)
+        [durable] = rig.state.replays.running()
+        rig.log.reads.clear()
         second = Rig(notes.router(), log=rig.log, state=rig.state)
         second.start()
         await second.until(lambda: not second.worker.replays())
         await second.stop()
 
     assert 0 < between < count
+    assert 0 < durable.at[0] <= between
+    assert rig.log.reads[0] == durable.at
     assert sorted(notes.runs) == sorted(("second", f"evt_{number}", "r1") for number in range(count))
 
 

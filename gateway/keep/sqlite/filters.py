@@ -36,9 +36,18 @@ _OFFSETS = """
 
 
 def offsets_of(connection: apsw.Connection, source: str, event_id: str) -> list[int]:
-    """Return the offsets of that event, oldest first; rows of remembered ones may have been let go already."""
-    values = (identity_digest(source, event_id), _storable(source), _storable(event_id))
-    rows: list[Any] = connection.execute(_OFFSETS, values).fetchall()
+    """Return the offsets remembered for that event, oldest first; their rows may have been let go already.
+
+    The ids of the newest events are not in the table yet: those events are looked through.
+    """
+    sql = """
+        select seq from id where identity = :identity union select seq from conflict where identity = :identity
+        union select seq from event where seq > (select value from meta where key = 'indexed_seq')
+            and source = :source and event_id = :id
+        order by seq
+    """
+    values = {"identity": identity_digest(source, event_id), "source": source, "id": _storable(event_id)}
+    rows: list[Any] = connection.execute(sql, values).fetchall()
     return [seq for (seq,) in rows]
 
 

@@ -167,12 +167,16 @@ class SqliteLog:
 
     def ended(self, *, poisoned: bool) -> None:
         """Let the files go. A poisoned log is not checkpointed: what could be read back may not be on the disk."""
-        self._upkeep.close()
-        if poisoned:
-            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._connection.close()
-        self._lock.release()
-        self._tell(self._set_ended)
+        try:
+            self._upkeep.close()
+            if poisoned:
+                self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self._connection.close()
+        except apsw.Error as error:
+            log.warning("log.close_failed", extra={"error": type(error).__name__})
+        finally:
+            self._lock.release()
+            self._tell(self._set_ended)
 
     def _tell(self, call: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more

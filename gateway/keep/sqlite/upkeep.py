@@ -20,7 +20,8 @@ TICK_SECONDS = 1.0
 SLICE_SECONDS = 0.02
 _FOLLOW_SECONDS = 600.0
 _GATHERING_SECONDS = 60.0
-_VACUUM_PAGES = 64
+_PLAN_SECONDS = 5.0
+_VACUUM_PAGES, _VACUUM_PAGES_IF_SHORT = 64, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Upkeep:
             read_pins=lambda: read_pins(options.folder, log_id),
         )
         self._plan: Plan | None = None
-        self._next_tick = self._next_slice = self._next_follow = self._next_gathering = 0.0
+        self._next_tick = self._next_slice = self._next_follow = 0.0
+        self._next_gathering = self._next_plan = 0.0
         self._gather_all = self._more = False
 
     def run(self, last: int, *, idle: bool) -> bool:
@@ -108,7 +110,8 @@ class Upkeep:
         if now >= self._next_gathering:
             self._next_gathering = now + _GATHERING_SECONDS
             self._gather_all = True
-        if self._plan is None and self._is_due(last):
+        if self._plan is None and now >= self._next_plan and self._is_due(last):
+            self._next_plan = now + _PLAN_SECONDS
             self._gather_all = True
             numbers = self.numbers
             self._plan = self._retention.plan(
@@ -123,10 +126,11 @@ class Upkeep:
         )
 
     def _give_back(self) -> None:
-        """Return freed pages to the disk, a few at a time, if they are many or the disk needs them."""
+        """Return freed pages to the disk: a few if they are many, more if the disk is short and no append waits."""
         numbers = self.numbers
-        if numbers.free_pages > numbers.pages // 4 or (self.short_of and numbers.free_pages):
-            self._connection.execute(f"pragma incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        if numbers.free_pages and (self.short_of or numbers.free_pages > numbers.pages // 4):
+            pages = _VACUUM_PAGES_IF_SHORT if self.short_of else _VACUUM_PAGES
+            self._connection.execute(f"pragma incremental_vacuum({pages})").fetchall()
 
     def _check_space(self) -> UnavailableReason | None:
         space = os.statvfs(self._options.folder)

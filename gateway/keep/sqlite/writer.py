@@ -1,6 +1,7 @@
 """The writer's thread: takes what is queued, commits it at once, answers, tidies up, and begins again.
 
-There is no timer: the commit under way is what gathers the next batch. Only this thread uses the connection.
+There is no timer: the commit under way is what gathers the next batch. Only this thread uses the connection: apsw
+waits for a connection in use while it holds the interpreter's lock, and the thread that uses it waits for that lock.
 """
 
 import logging
@@ -56,7 +57,7 @@ class Writer:
                 entries = self._take()
                 if entries:
                     self._store(entries)
-                self._tidy()
+                self._tidy(stored=bool(entries))
         finally:
             self._answers.ended(poisoned=self._poisoned)
 
@@ -87,34 +88,33 @@ class Writer:
                 results = self._batches.store(entries)
                 self._refusing = False
             except REFUSED as error:
-                results = self._refused(entries, error)
-            except Exception as error:  # noqa: BLE001 - a thread has no caller: the waiting futures must learn of it
+                self._say_once(error)
+                results = [refusal(error) for _ in entries]
+            except Exception as error:  # noqa: BLE001 - whatever it is, the waiting futures must learn of it
                 self._poison(error)
                 results = _all(entries, "log_down", written=None)
         self._answers.settle(entries, results)
-        if not self._poisoned:
-            self._wake()
 
-    def _refused(self, entries: Sequence[Entry], error: Exception) -> list[Result]:
-        """Nothing was written, and the log goes on: the next batch may fare better. Said once until one does."""
-        if not self._refusing:
-            self._refusing = True
-            log.warning("log.refused", extra={"error": type(error).__name__})
-        return [refusal(error) for _ in entries]
-
-    def _tidy(self) -> None:
+    def _tidy(self, *, stored: bool) -> None:
         if self._poisoned:
             return
         try:
+            if stored:
+                self._wake()
             self._more_upkeep = self._upkeep.run(self._batches.last_offset, idle=self.inbox.empty())
             if self._closing:
                 self._upkeep.finish()
         except REFUSED as error:
-            # A full disk or a stranger's lock: nothing is lost by tidying up later.
             self._more_upkeep = False
-            log.warning("log.upkeep_failed", extra={"error": type(error).__name__})
-        except Exception as error:  # noqa: BLE001 - as above
+            self._say_once(error)
+        except Exception as error:  # noqa: BLE001 - as above: a thread that just ends would leave the process deaf
             self._poison(error)
+
+    def _say_once(self, error: Exception) -> None:
+        """A full disk, or a stranger's lock: nothing was written, and the log goes on. Said once until it does."""
+        if not self._refusing:
+            self._refusing = True
+            log.warning("log.refused", extra={"error": type(error).__name__})
 
     def _poison(self, error: Exception) -> None:
         self._poisoned = True

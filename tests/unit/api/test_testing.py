@@ -123,6 +123,9 @@ async def test_a_handler_that_hangs_is_ended_by_its_timeout() -> None:
     [result] = await run(router, make_event())
 
     assert (result.outcome, result.error) == ("dead", "TimeoutError: no end within 0.02 s")
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 async def test_giving_up_is_a_dead_letter_with_its_reason() -> None:
