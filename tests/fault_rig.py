@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -202,6 +204,19 @@ def command_rows(gateway: RunningGateway, *words: str) -> list[dict[str, Any]]:
     ran = gateway.command(*words, "--config", "gateway.yaml", "--output", "jsonl")
     assert ran.returncode == 0, ran.stderr
     return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+@contextmanager
+def frozen(gateway: RunningGateway, process: str) -> Iterator[None]:
+    """Stop one process as a debugger or a starved machine does, and let it go on afterwards."""
+    pid = gateway.pid(process)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def still_for(check: Any, seconds: float) -> bool:

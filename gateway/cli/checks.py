@@ -88,7 +88,7 @@ def _router(configured: RouterSettings, settings: Settings) -> Check:
 def _folder(settings: Settings) -> Check:
     folder = settings.log.path
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free
     except OSError as error:

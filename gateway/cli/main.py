@@ -92,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         return _said("interrupted", INTERRUPTED)
+    except OSError as error:  # a folder or a file that this user may not use
+        return _said(f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}", UNREACHABLE)
     except GatewayError as error:
         return _said(str(error), status_of(error))
 

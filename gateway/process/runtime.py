@@ -22,16 +22,22 @@ def runtime_folder(log_path: Path) -> Path:
 
 
 def make_runtime_folder(log_path: Path) -> Path:
-    """Create the folder for this user alone.
+    """Create the log's folder and this one, for this user alone.
 
     Raises:
-        DependencyError: somebody else owns it.
+        DependencyError: somebody else owns it, or it cannot be made.
     """
     folder = runtime_folder(log_path)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise DependencyError(f"{folder} belongs to another user; set log.path to a folder of your own")
-    folder.chmod(0o700)
+    try:
+        log_path.mkdir(mode=0o700, parents=True, exist_ok=True)  # bodies are nobody else's business
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise DependencyError(f"{folder} belongs to another user; set log.path to a folder of your own")
+        folder.chmod(0o700)
+    except OSError as error:
+        raise DependencyError(
+            f"cannot use the folder {log_path} ({error.strerror}); make it writable, or change log.path"
+        ) from error
     return folder
 
 

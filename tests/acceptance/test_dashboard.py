@@ -6,6 +6,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -134,7 +135,9 @@ def test_every_metric_that_dashboard_and_alerts_ask_for_is_in_the_scrape(watched
         pytest.param(OPENMETRICS, parse_openmetrics, id="openmetrics"),
     ],
 )
-def test_every_series_that_they_select_is_in_the_scrape_of_either_format(watched: Watched, accept, parse: Callable):
+def test_every_series_that_they_select_is_in_the_scrape_of_either_format(
+    watched: Watched, accept, parse: Callable[[str], Any]
+):
     asked = {name for expression in dashboard.questions().values() for name in dashboard.series_of(expression)}
 
     there = {sample.name for family in parse(watched.scrape(accept)) for sample in family.samples}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault_handlers import BLOCKED_ONCE, in_trouble
-from tests.fault_rig import accept, by_key, configuration, effects, lines, metric, send, stored, stripe, traffic
+from tests.fault_rig import accept, by_key, configuration, effects, frozen, lines, metric, send, stored, stripe, traffic
 from tests.running import LEDGER, RunningGateway, running, until
 
 EARLIEST = LEDGER.replace('Router("ledger"', 'Router("ledger", start="earliest"')
@@ -65,14 +65,12 @@ def assert_effects_in_stored_order(gateway: RunningGateway, *, deadline: float =
 def test_a_frozen_worker_goes_on_where_it_stood_and_acks_never_wait_for_it(tmp_path: Path) -> None:
     with running(tmp_path) as gateway:
         pid = gateway.pid("worker:ledger")
-        assert pid is not None
 
         with traffic(gateway) as sent:
             until(lambda: len(effects(gateway)) > 50)
-            os.kill(pid, signal.SIGSTOP)
-            frozen_at = len(sent.acknowledged)
-            until(lambda: len(sent.acknowledged) > frozen_at + 500, what="acks while the worker is frozen")
-            os.kill(pid, signal.SIGCONT)
+            with frozen(gateway, "worker:ledger"):
+                frozen_at = len(sent.acknowledged)
+                until(lambda: len(sent.acknowledged) > frozen_at + 500, what="acks while the worker is frozen")
 
         assert sent.refused == []
         assert_effects_in_stored_order(gateway)
@@ -87,12 +85,12 @@ def test_workers_whose_loop_stands_still_are_replaced_and_nothing_else_is_held_u
         names = ("worker:ledger", "worker:blocker")
         until(lambda: all(gateway.pid(name) for name in names))
         before = {name: gateway.pid(name) for name in names}
-        frozen = before["worker:ledger"]
-        assert frozen is not None
+        standing = before["worker:ledger"]
+        assert standing is not None
 
         with traffic(gateway, connections=2, pause=0.02) as sent:
             (answer,) = send(gateway, stripe("evt_block", kind="trouble"))
-            os.kill(frozen, signal.SIGSTOP)
+            os.kill(standing, signal.SIGSTOP)
             until(
                 lambda: all(gateway.pid(name) not in (None, before[name]) for name in names),
                 deadline=40,

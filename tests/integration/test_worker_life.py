@@ -285,21 +285,26 @@ async def test_a_full_disk_stops_outcomes_until_there_is_room_and_costs_no_attem
         await ctx.tx.execute(INSERT, {"id": "x" * 10_000})
 
     router = router_of(handle)
-    router.add(succeed, "*", name="without-tx")
+
+    async def refuse(event: Event, ctx: Context) -> None:
+        raise GiveUp
+
+    router.add(refuse, "*", name="refuses")
     async with working(router) as rig:
         rig.put(make_event(9))
         await rig.until_committed()
         attempts.clear()
         rig.limit_pages(1)  # SQLite takes it for the present size
-        rig.put(*[make_event(number) for number in range(3)])
+        rig.put(*[make_event(number, body=b"x" * 10_000) for number in range(3)])
         await rig.until(lambda: len(attempts) > 6)
-        done_while_full = rig.meter.runs["h", "done"]
+        while_full = dict(rig.meter.runs)
         rig.limit_pages(2**30)
         await rig.until_committed()
 
-        assert done_while_full == 1
+        assert while_full == {("h", "done"): 1, ("refuses", "dead"): 1}
         assert set(attempts) == {1}
-        assert rig.meter.runs == {("h", "done"): 4, ("without-tx", "done"): 4}
+        assert rig.meter.runs == {("h", "done"): 4, ("refuses", "dead"): 4}
+        assert rig.state.parking.dead() == 4
         assert await rig.rows("select count(*) from thing") == [(4,)]
 
 

@@ -31,6 +31,7 @@ def backup(folder: Path, destination: Path) -> Iterator[tuple[str, int, int]]:
     """
     if destination.exists() and any(destination.iterdir()):
         raise GatewayError(f"{destination} is not empty; name a new folder")
+    destination.mkdir(mode=0o700, parents=True, exist_ok=True)
     sources = [*sorted((folder / STATE_FOLDER).glob("*.db")), folder / FILE_NAME]
     for source in sources:
         copy = destination / source.relative_to(folder)

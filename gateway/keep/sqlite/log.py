@@ -29,7 +29,7 @@ from gateway.keep.sqlite.writer import Writer
 
 log = logging.getLogger("gateway.keep")
 
-_CACHE_KIB = 16 * 1024
+_CACHE_KIB = 32 * 1024
 _CLOSE_SECONDS = 15.0
 # What one queued event costs in memory beside its body and head.
 _ENTRY_BYTES = 512

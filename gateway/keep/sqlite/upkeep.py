@@ -21,6 +21,7 @@ SLICE_SECONDS = 0.02
 _FOLLOW_SECONDS = 600.0
 _GATHERING_SECONDS = 60.0
 _PLAN_SECONDS = 5.0
+_FINISH_SECONDS = 1.0
 _VACUUM_PAGES, _VACUUM_PAGES_IF_SHORT = 64, 4096
 
 
@@ -79,9 +80,10 @@ class Upkeep:
         return self._more
 
     def finish(self) -> None:
-        """Note how far all of it came."""
+        """Note how far all of it came; for up to a second, move ids that the next start would have to find again."""
         self._expiry.keep()
-        while self._ids.move_slice(whatever_there_is=True):
+        until = self._expiry.steady() + _FINISH_SECONDS
+        while self._ids.move_slice(whatever_there_is=True) and self._expiry.steady() < until:
             pass
 
     def close(self) -> None:

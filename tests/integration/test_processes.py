@@ -1,0 +1,161 @@
+"""The processes of one gateway: who may start, what a damaged file costs, and how it all ends."""
+
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fault_rig import accept, configuration, effects, lines, metric, stored, stripe
+from tests.running import LEDGER, RunningGateway, running, until
+
+OTHER = LEDGER.replace('Router("ledger"', 'Router("other"')
+BOTH = {"ledger_handlers": LEDGER, "other_handlers": OTHER}
+
+
+def events(first: int, last: int) -> list[str]:
+    return [f"evt_{number}" for number in range(first, last)]
+
+
+def store_and_handle(gateway: RunningGateway, ids: list[str]) -> None:
+    before = len(stored(gateway))
+    accept(gateway, *map(stripe, ids))
+    until(lambda: len(effects(gateway)) == before + len(ids), what="the effects")
+
+
+def children(gateway: RunningGateway) -> list[str]:
+    assert gateway.process is not None
+    pid = gateway.process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def start_and_fail(gateway: RunningGateway) -> tuple[int, str]:
+    """Start, expect it to end by itself, and return its status and what it said since."""
+    before = len(gateway.output.read_text()) if gateway.output.exists() else 0
+    gateway.start(wait=False)
+    assert gateway.process is not None
+    status = gateway.process.wait(30)
+    return status, gateway.output.read_text()[before:]
+
+
+def test_a_second_gateway_on_the_same_log_ends_with_3_and_names_the_first(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        assert gateway.process is not None
+
+        second = gateway.command("run", "--config", "gateway.yaml")
+
+        assert second.returncode == 3
+        assert f"process {gateway.process.pid} " in second.stderr
+        store_and_handle(gateway, events(0, 5))
+
+
+@pytest.mark.parametrize(("which", "key"), [("port", "server.port"), ("admin_port", "server.admin_port")])
+def test_a_port_in_use_ends_with_3_and_names_the_setting(tmp_path: Path, which: str, key: str) -> None:
+    gateway = RunningGateway(tmp_path)
+    with socket.create_server(("127.0.0.1", getattr(gateway, which))):
+        started = gateway.command("run", "--config", "gateway.yaml")
+
+    assert started.returncode == 3
+    assert f"127.0.0.1:{getattr(gateway, which)}" in started.stderr
+    assert f"set {key}" in started.stderr
+
+
+def test_the_damaged_state_of_one_router_stops_no_other_and_names_file_and_remedy(tmp_path: Path) -> None:
+    with running(tmp_path, config=configuration("ledger", "other"), handlers=BOTH) as gateway:
+        store_and_handle(gateway, events(0, 5))
+        gateway.stop()
+        state = gateway.log_path / "state" / "other.db"
+        shutil.copy(state, tmp_path / "good.db")
+        state.write_bytes(b"not a database, whatever it was " * 200)
+
+        gateway.start()
+        store_and_handle(gateway, events(5, 10))
+
+        causes = until(lambda: [str(line["cause"]) for line in lines(gateway, "child.cannot_start")])
+        assert str(state.relative_to(tmp_path)) in causes[0]
+        assert "move it away, or restore a backup" in causes[0]
+        assert gateway.admin("/readyz")[0] == 200
+        assert metric(gateway, "gateway_up", process="worker:other") == 0
+
+        shutil.copy(tmp_path / "good.db", state)
+        until(lambda: sorted(effects(gateway, "other")) == events(0, 10), what="the restored router to catch up")
+
+
+def test_a_restored_older_log_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        store_and_handle(gateway, events(0, 3))
+        gateway.stop()
+        shutil.copy(gateway.log_path / "events.db", tmp_path / "older.db")
+        gateway.start()
+        store_and_handle(gateway, events(3, 10))
+        gateway.stop()
+        shutil.copy(tmp_path / "older.db", gateway.log_path / "events.db")
+
+        status, said = start_and_fail(gateway)
+
+        assert status == 3
+        assert "beyond the log's end at 3" in said
+        assert "gateway routers forget ledger" in said
+
+
+def test_an_unknown_log_is_handled_from_its_beginning_with_an_alarm(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        store_and_handle(gateway, events(0, 3))
+        gateway.stop()
+        for path in gateway.log_path.glob("events.db*"):
+            path.unlink()
+        gateway.words = "serve"
+        gateway.start()
+        accept(gateway, *map(stripe, events(3, 6)))
+        gateway.stop()
+        gateway.words = "run"
+
+        gateway.start()
+
+        until(lambda: effects(gateway) == events(0, 6))
+        assert [line["router"] for line in lines(gateway, "state.unknown_log")] == ["ledger"]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [lambda gateway: children(gateway), lambda gateway: len(children(gateway)) == 2],
+    ids=["at the first child", "at the second child"],
+)
+def test_a_gateway_told_to_stop_while_it_starts_stops(
+    tmp_path: Path, seen: Callable[[RunningGateway], object]
+) -> None:
+    gateway = RunningGateway(tmp_path)
+    try:
+        gateway.start(wait=False)
+        until(lambda: seen(gateway))
+
+        assert gateway.stop(deadline=15) == 0
+    finally:
+        gateway.end()
+
+
+def test_a_terminals_interrupt_to_all_processes_is_an_orderly_end(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        accept(gateway, *map(stripe, events(0, 300)))
+        assert gateway.process is not None
+
+        os.killpg(gateway.process.pid, signal.SIGINT)
+
+        assert gateway.process.wait(30) == 0
+        assert lines(gateway, "child.ended") == []
+        gateway.start()
+        until(lambda: sorted(effects(gateway)) == sorted(events(0, 300)))
+
+
+def test_processes_that_died_are_shown_as_down_and_come_back(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        before = gateway.pid("worker:ledger")
+        gateway.kill("worker:ledger")
+
+        until(lambda: gateway.pid("worker:ledger") not in (None, before))
+
+        assert metric(gateway, "gateway_up", process="worker:ledger") == 1
+        assert [line["child"] for line in lines(gateway, "child.ended")] == ["worker:ledger"]
