@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from gateway.api import Router
 from gateway.config.plugins import import_router, import_routers
 from gateway.config.settings import LogSettings, RouterSettings, Settings, SourceSettings
 from gateway.core.compile import compile_source
-from gateway.core.errors import DependencyError, PoisonedError
+from gateway.core.errors import DamagedError, DependencyError, PoisonedError
 from gateway.core.source import Source
 from gateway.handle.meter import RouterSample
 from gateway.handle.pump import Ports, Worker, WorkerSettings
@@ -110,7 +110,8 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
     try:
         for name, router in imported.items():
             position = reader.last_seq() if router.start == "latest" else reader.first_seq() - 1
-            register(state_path(settings.log, name), name, reader.log_id(), position)
+            with suppress(DamagedError):  # its worker says so, again and again; the others are not to wait for it
+                register(state_path(settings.log, name), name, reader.log_id(), position)
     finally:
         reader.close()
 

@@ -21,7 +21,9 @@ def rejections(context: Common, *, source: str | None, limit: int) -> None:
     """
     found = read_rejections(context.settings().log.path, limit=limit if source is None else 100 * RING)
     fitting = [item for item in found if source in (None, item.source)][:limit]
-    context.output.rows((_row(item) for item in fitting), _COLUMNS, empty="nothing was refused")
+    context.output.rows(
+        (_row(item) for item in fitting), _COLUMNS, empty="nothing was refused (the newest second may be missing)"
+    )
 
 
 def _row(item: Rejection) -> Row:

@@ -10,7 +10,7 @@ from gateway.cli.options import ROUTER, Common, common, confirm, known_router, y
 from gateway.cli.output import Row
 from gateway.cli.text import span
 from gateway.config.settings import Settings
-from gateway.core.errors import GatewayError
+from gateway.core.errors import DamagedError, GatewayError
 
 _COLUMNS = ("router", "use", "running", "paused", "backlog", "oldest", "retries", "dead", "gap")
 
@@ -22,13 +22,20 @@ def routers() -> None:
 
 @routers.command("list")
 @common
-def list_routers(context: Common) -> None:
+def list_routers(context: Common) -> int:
     """List the configured routers, and those that left state behind."""
     settings = context.settings()
     uses = {router.name: router.use for router in settings.routers}
     left = [name for name in wiring.known_routers(settings) if name not in uses]
-    rows = [_row(settings, name, uses.get(name)) for name in (*uses, *left)]
+    rows, damaged = [], False
+    for name in (*uses, *left):
+        try:
+            rows.append(_row(settings, name, uses.get(name)))
+        except DamagedError as error:
+            context.output.note(f"router {name}: {error}")
+            damaged = True
     context.output.rows(_for_people(rows) if context.output.form == "table" else rows, _COLUMNS, empty="no routers")
+    return 1 if damaged else 0
 
 
 @routers.command()

@@ -3,6 +3,7 @@
     GatewayError
       ConfigError                  start-up only; lists every problem; exit status 2
       DependencyError              something outside cannot be reached or is held by another; exit status 3
+      DamagedError                 a file of ours cannot be understood; names it and the remedy
       Unavailable(reason)          our fault, the sender should retry: 503 + Retry-After
       EnvelopeError                a stored record that cannot be decoded: a dead letter
       PluginError                  a wrong registration; start-up only
@@ -30,6 +31,13 @@ class ConfigError(GatewayError):
 
 class DependencyError(GatewayError):
     """Something the command needs cannot be reached, or is held by another process."""
+
+
+class DamagedError(GatewayError):
+    """A file cannot be understood. It stops what needs it, and nothing else."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"{path} is damaged or no database; restore a backup of it, or move it away")
 
 
 class EnvelopeError(GatewayError):

@@ -360,7 +360,8 @@ class Worker:
     def _pause(self, cause: str) -> "asyncio.Future[None]":
         self._crew.stopped = True
         self._going.clear()
-        log.error("router.paused", extra={"router": self._router.name, "cause": cause})
+        level = logging.WARNING if cause == "operator" else logging.ERROR
+        log.log(level, "router.paused", extra={"router": self._router.name, "cause": cause})
         return self._ports.pausing.set_paused(cause)
 
     def _hung(self, job: Job) -> None:

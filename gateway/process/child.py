@@ -11,9 +11,9 @@ import sys
 import uvloop
 
 from gateway import wiring
-from gateway.core.errors import ConfigError, DependencyError, PluginError, PoisonedError
+from gateway.core.errors import ConfigError, DependencyError, GatewayError, PluginError, PoisonedError
 from gateway.process import logs
-from gateway.process.children import EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_POISONED, Orders, receive_orders
+from gateway.process.children import EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_FAILED, EXIT_POISONED, Orders, receive_orders
 
 log = logging.getLogger("gateway.process")
 
@@ -42,6 +42,9 @@ def main() -> int:
         return EXIT_DEPENDENCY
     except PoisonedError:
         return EXIT_POISONED
+    except GatewayError as error:  # a damaged file may be put right while the others go on
+        log.error("child.cannot_start", extra={"cause": str(error)})  # noqa: TRY400
+        return EXIT_FAILED
     return 0
 
 

@@ -22,12 +22,14 @@ from gateway.process import control, runtime
 
 log = logging.getLogger("gateway.process")
 
+EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_DEPENDENCY = 3
 EXIT_POISONED = 70
 
 _PING_EVERY = 2.0
 _SILENT_FOR = 10.0
+_SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _STEADY_AFTER = 10.0
 _LENGTH = struct.Struct("!Q")
@@ -83,9 +85,9 @@ class Child:
         """Run the process again and again until `end`.
 
         Raises:
-            DependencyError: it could not start for want of something outside, and never was ready.
+            DependencyError: its first start failed for want of something outside, or for a mistake in its settings.
         """
-        pause = 0.1
+        pause = _SHORTEST_PAUSE
         while not self._ending.is_set():
             began = time.monotonic()
             self.restarts += 1
@@ -93,9 +95,9 @@ class Child:
             if self._ending.is_set():
                 return
             log.error("child.ended", extra={"child": self.name, "status": status})
-            if not self._was_ready and status in (EXIT_CONFIG, EXIT_DEPENDENCY):
+            if self.restarts == 0 and not self._was_ready and status in (EXIT_CONFIG, EXIT_DEPENDENCY):
                 raise DependencyError(f"{self.name} could not start; its log line above says why")
-            pause = 0.1 if time.monotonic() - began > _STEADY_AFTER else min(pause * 2, _LONGEST_PAUSE)
+            pause = next_pause(pause, lived=time.monotonic() - began)
             await self._wait_for_end(pause)
 
     async def end(self, grace: float) -> None:
@@ -130,6 +132,8 @@ class Child:
                     stdin=asyncio.subprocess.DEVNULL,
                 )
             self.pid = self._process.pid
+            if self._ending.is_set():  # `end` came while it was being started, and found nobody to tell
+                _kill(self._process)
             ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
             watch = asyncio.create_task(self._watch(ours, self._process))
             try:
@@ -158,6 +162,11 @@ class Child:
                 continue
         log.error("child.killed", extra={"child": self.name, "cause": "its loop did not tick for ten seconds"})
         _kill(process)
+
+
+def next_pause(last: float, *, lived: float) -> float:
+    """Return the seconds to wait before the next start: doubled, unless the process had `lived` long enough. Pure."""
+    return _SHORTEST_PAUSE if lived > _STEADY_AFTER else min(last * 2, _LONGEST_PAUSE)
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -41,14 +41,15 @@ def run(settings: Settings, *, edge: bool, routers: Sequence[str], on_ready: Cal
         for role in (("edge",) if edge else ()) + tuple(f"worker-{name}" for name in routers):
             held.enter_context(wiring.own_role(settings, role))
         wiring.prepare(settings, edge=edge, routers=routers)
-        public = [held.enter_context(_bind(settings.server.host, settings.server.port))] if edge else []
+        server = settings.server
+        public = [held.enter_context(_bind(server.host, server.port, "server.port"))] if edge else []
         admin = _bind_admin(settings.server, required=edge)
         if admin is not None:
             held.enter_context(admin)
         return asyncio.run(_Supervisor(settings, public, admin, routers).run(on_ready))
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, setting: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         bound = socket.socket(family, socket.SOCK_STREAM)
@@ -57,14 +58,14 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.listen(_BACKLOG)
     except OSError as error:
         raise DependencyError(
-            f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set server.port"
+            f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set {setting}"
         ) from error
     return bound
 
 
 def _bind_admin(settings: ServerSettings, *, required: bool) -> socket.socket | None:
     try:
-        return _bind(settings.admin_host, settings.admin_port)
+        return _bind(settings.admin_host, settings.admin_port, "server.admin_port")
     except DependencyError:
         if required:
             raise

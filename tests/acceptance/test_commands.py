@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -238,6 +239,25 @@ def test_the_exit_status_tells_what_kind_of_thing_went_wrong(desk: Desk, words, 
 
     assert ran.status == status
     assert bool(ran.err or ran.out)
+
+
+def test_what_is_stored_and_its_backup_are_for_their_user_alone(desk: Desk, tmp_path):
+    desk("backup", str(tmp_path / "copy"))
+
+    folders = desk.gateway.log_path, tmp_path / "copy"
+
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o700, 0o700]
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_the_remedy(tmp_path):
+    (tmp_path / "var").touch()
+    gateway = RunningGateway(tmp_path)
+
+    said = gateway.command("run", "--config", "gateway.yaml")
+
+    assert said.returncode == UNREACHABLE
+    assert "change log.path" in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 def test_a_second_gateway_names_the_first(desk: Desk):

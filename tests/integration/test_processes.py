@@ -1,5 +1,6 @@
 """The processes of one gateway: who may start, what a damaged file costs, and how it all ends."""
 
+import json
 import os
 import shutil
 import signal
@@ -63,36 +64,70 @@ def test_a_port_in_use_ends_with_3_and_names_the_setting(tmp_path: Path, which: 
     assert f"set {key}" in started.stderr
 
 
-def test_the_damaged_state_of_one_router_stops_no_other_and_names_file_and_remedy(tmp_path: Path) -> None:
+def overwrite(path: Path, *, start: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"not a database, whatever it was " * ((path.stat().st_size - start) // 32))
+
+
+DAMAGE = pytest.mark.parametrize("start", [0, 4096], ids=["whole", "all but the first page"])
+
+
+@DAMAGE
+def test_the_damaged_state_of_one_router_stops_no_other_and_names_file_and_remedy(tmp_path: Path, start: int) -> None:
     with running(tmp_path, config=configuration("ledger", "other"), handlers=BOTH) as gateway:
         store_and_handle(gateway, events(0, 5))
         gateway.stop()
         state = gateway.log_path / "state" / "other.db"
         shutil.copy(state, tmp_path / "good.db")
-        state.write_bytes(b"not a database, whatever it was " * 200)
+        overwrite(state, start=start)
 
         gateway.start()
         store_and_handle(gateway, events(5, 10))
 
         causes = until(lambda: [str(line["cause"]) for line in lines(gateway, "child.cannot_start")])
         assert str(state.relative_to(tmp_path)) in causes[0]
-        assert "move it away, or restore a backup" in causes[0]
+        assert "restore a backup of it, or move it away" in causes[0]
         assert gateway.admin("/readyz")[0] == 200
         assert metric(gateway, "gateway_up", process="worker:other") == 0
+
+        listed = gateway.command("routers", "list", "--config", "gateway.yaml", "--output", "jsonl")
+        assert listed.returncode == 1
+        assert [json.loads(line)["router"] for line in listed.stdout.splitlines()] == ["ledger"]
+        assert "router other: " in listed.stderr
 
         shutil.copy(tmp_path / "good.db", state)
         until(lambda: sorted(effects(gateway, "other")) == events(0, 10), what="the restored router to catch up")
 
 
-def test_a_restored_older_log_is_refused_with_the_remedy(tmp_path: Path) -> None:
+@DAMAGE
+def test_a_damaged_log_is_refused_by_name(tmp_path: Path, start: int) -> None:
     with running(tmp_path) as gateway:
         store_and_handle(gateway, events(0, 3))
         gateway.stop()
-        shutil.copy(gateway.log_path / "events.db", tmp_path / "older.db")
-        gateway.start()
+        remove_log(gateway, "-wal", "-shm")
+        overwrite(gateway.log_path / "events.db", start=start)
+
+        status, said = start_and_fail(gateway)
+
+        assert status == 1
+        assert "events.db is damaged" in said
+        assert "Traceback" not in said
+
+
+def remove_log(gateway: RunningGateway, *endings: str) -> None:
+    for ending in endings:
+        (gateway.log_path / f"events.db{ending}").unlink(missing_ok=True)
+
+
+def test_a_restored_older_log_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        store_and_handle(gateway, events(0, 3))
+        assert gateway.command("backup", "older", "--config", "gateway.yaml").returncode == 0
         store_and_handle(gateway, events(3, 10))
         gateway.stop()
-        shutil.copy(tmp_path / "older.db", gateway.log_path / "events.db")
+        remove_log(gateway, "", "-wal", "-shm")
+        shutil.copy(tmp_path / "older" / "events.db", gateway.log_path / "events.db")
 
         status, said = start_and_fail(gateway)
 
@@ -105,8 +140,7 @@ def test_an_unknown_log_is_handled_from_its_beginning_with_an_alarm(tmp_path: Pa
     with running(tmp_path) as gateway:
         store_and_handle(gateway, events(0, 3))
         gateway.stop()
-        for path in gateway.log_path.glob("events.db*"):
-            path.unlink()
+        remove_log(gateway, "", "-wal", "-shm")
         gateway.words = "serve"
         gateway.start()
         accept(gateway, *map(stripe, events(3, 6)))

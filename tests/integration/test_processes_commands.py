@@ -81,7 +81,7 @@ def test_purged_dead_letters_are_gone_until_a_replay_of_what_is_missing_runs_the
     assert dead(command) == []
     mend(command)
 
-    (result,) = command_rows(command, "replay", "--router", "ledger", "--mode", "missing")
+    *_, result = command_rows(command, "replay", "--router", "ledger", "--mode", "missing")
 
     assert result["total"] == 5
     resumed(command)
@@ -90,7 +90,7 @@ def test_purged_dead_letters_are_gone_until_a_replay_of_what_is_missing_runs_the
 
 
 def test_a_forced_replay_runs_everything_that_fits_once_more(command: RunningGateway) -> None:
-    (result,) = command_rows(
+    *_, result = command_rows(
         command, "replay", "--router", "ledger", "--mode", "force", "--yes", "--type", "invoice.paid"
     )
 

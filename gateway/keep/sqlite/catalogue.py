@@ -87,7 +87,9 @@ class SqliteCatalogue:
         return sorted((self._folder / STATE_FOLDER).glob("*.db"))
 
     def _bounds(self) -> tuple[int, int]:
-        row: Any = self._connection.execute("select coalesce(min(seq), 1), coalesce(max(seq), 0) from event").fetchone()
+        # Two selects: asked for both at once, SQLite walks the whole table.
+        sql = "select coalesce((select min(seq) from event), 1), coalesce((select max(seq) from event), 0)"
+        row: Any = self._connection.execute(sql).fetchone()
         return row[0], row[1]
 
     def _rows(self, where: Filter, *, newest_first: bool, after: Position | None) -> Iterator[tuple[int, bytes, int]]:

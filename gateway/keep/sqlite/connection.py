@@ -14,7 +14,7 @@ from typing import Self
 
 import apsw
 
-from gateway.core.errors import DependencyError, GatewayError
+from gateway.core.errors import DamagedError, DependencyError, GatewayError
 
 BUSY_TIMEOUT_MS = 5000
 _JOURNAL_SIZE_LIMIT = 64 * 2**20
@@ -29,7 +29,7 @@ def open_writer(
     the file. Checkpoints happen only where the caller asks for them.
 
     Raises:
-        GatewayError: the file is no database.
+        DamagedError: the file is no database.
         DependencyError: it cannot be opened, or another process keeps it locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def open_writer(
             connection.pragma("auto_vacuum", "incremental")
         connection.pragma("journal_mode", "wal")
     except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise GatewayError(f"{path} is damaged or no database; move it away, or restore a backup") from error
+        raise DamagedError(path) from error
     except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError, apsw.BusyError) as error:
         raise DependencyError(f"cannot write {path} ({error}); check its owner, and what else uses it") from error
     connection.wal_autocheckpoint(0)

@@ -25,16 +25,6 @@ def conditions(where: Filter) -> tuple[str, list[Any]]:
     return "".join([f" and {sql}" for sql, _ in asked]), [_storable(value) for _, value in asked]
 
 
-# The newest ids are still in the writer's memory alone (see `ids`): their events are looked through.
-_OFFSETS = """
-    select seq from id where identity = ?1
-    union select seq from conflict where identity = ?1
-    union select seq from event where source = ?2 and event_id = ?3
-        and seq > (select cast(value as integer) from meta where key = 'indexed_seq')
-    order by 1
-"""
-
-
 def offsets_of(connection: apsw.Connection, source: str, event_id: str) -> list[int]:
     """Return the offsets remembered for that event, oldest first; their rows may have been let go already.
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import apsw
 
-from gateway.core.errors import Unavailable, UnavailableReason
+from gateway.core.errors import DamagedError, Unavailable, UnavailableReason
 from gateway.core.event import Event
 from gateway.keep.envelope import encode
 from gateway.keep.ports import Appended, LogHealth
@@ -50,7 +50,8 @@ class SqliteLog:
 
     Raises:
         DependencyError: another process owns the log, or its files cannot be written.
-        GatewayError: the file is damaged, or of a newer gateway.
+        DamagedError: the file is damaged.
+        GatewayError: a newer gateway wrote it.
     """
 
     def __init__(
@@ -87,6 +88,9 @@ class SqliteLog:
                 checkpoints=Checkpoints(self._connection, second),
                 log_id=self.log_id,
             )
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            self._lock.release()
+            raise DamagedError(options.folder / FILE_NAME) from error
         except BaseException:
             self._lock.release()
             raise

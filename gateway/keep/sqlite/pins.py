@@ -7,7 +7,7 @@ from typing import NamedTuple
 import apsw
 import msgspec
 
-from gateway.core.errors import DependencyError
+from gateway.core.errors import DamagedError, DependencyError
 from gateway.keep.sqlite import state_reader
 from gateway.keep.sqlite.schema import STATE_FOLDER
 
@@ -30,7 +30,7 @@ def read_pins(folder: Path, log_id: str) -> dict[str, Pin]:
     for path in sorted((folder / STATE_FOLDER).glob("*.db")):
         try:
             pin = _pin(path, log_id)
-        except (apsw.Error, DependencyError, msgspec.DecodeError) as error:
+        except (apsw.Error, DamagedError, DependencyError, msgspec.DecodeError) as error:
             log.warning("log.state_unreadable", extra={"router": path.stem, "error": type(error).__name__})
             continue
         if pin is not None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import apsw
 
-from gateway.core.errors import DependencyError
+from gateway.core.errors import DamagedError, DependencyError
 from gateway.keep.sqlite.blame import SqliteBlame, take_over
 from gateway.keep.sqlite.committer import Committer
 from gateway.keep.sqlite.connection import FileLock, migrate, open_writer
@@ -103,13 +103,17 @@ class SqliteState:
         Raises:
             DependencyError: another process owns the file, the router is not registered, the file is another router's,
                 or its cursor lies beyond the log's end.
-            GatewayError: a newer gateway wrote the file, or it is damaged.
+            DamagedError: the file is damaged.
+            GatewayError: a newer gateway wrote it.
         """
         lock = FileLock(path)
         lock.acquire()
         try:
             connection = _open_file(path)
             unclean = _take(connection, router, log)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            lock.release()
+            raise DamagedError(path) from error
         except BaseException:
             lock.release()
             raise
@@ -153,14 +157,18 @@ def register(path: Path, router: str, log_id: str, position: int) -> bool:
 
     Raises:
         DependencyError: another process owns the file, or the file is another router's.
-        GatewayError: a newer gateway wrote the file, or it is damaged.
+        DamagedError: the file is damaged.
+        GatewayError: a newer gateway wrote it.
     """
     with FileLock(path):
-        connection = _open_file(path)
         try:
-            return _register(connection, router, log_id, position)
-        finally:
-            connection.close()
+            connection = _open_file(path)
+            try:
+                return _register(connection, router, log_id, position)
+            finally:
+                connection.close()
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise DamagedError(path) from error
 
 
 def _open_file(path: Path) -> apsw.Connection:

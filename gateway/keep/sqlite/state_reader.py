@@ -1,7 +1,8 @@
 """Reading a router's state file from outside its worker: for the catalogue, the command line and the log's retention.
 
 Every function opens the file READONLY for one short read; a file that is absent or not yet registered is a router
-without anything. Raises DependencyError where the file exists and cannot be read.
+without anything. Raises DependencyError where the file exists and cannot be read, DamagedError where it cannot be
+understood.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from gateway.core.errors import DependencyError
+from gateway.core.errors import DamagedError, DependencyError
 from gateway.keep.ports import DeadFilter, DeadLetter, PairState, PairStatus, Replay, Stored
 from gateway.keep.sqlite.connection import open_reader
 from gateway.keep.sqlite.parking import read_dead
@@ -179,8 +180,12 @@ def _reading(path: Path) -> Iterator[apsw.Connection | None]:
         connection.execute("begin")
         try:
             version = connection.pragma("user_version")
+        except (apsw.CorruptError, apsw.NotADBError):
+            raise
         except apsw.Error as error:
             raise DependencyError(f"cannot read {path.name} ({error})") from error
         yield connection if version else None
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise DamagedError(path) from error
     finally:
         connection.close()
