@@ -2,7 +2,7 @@
 
 from textwrap import indent
 
-_MODULE = '''
+_MODULE = """
 import asyncio
 import ctypes
 import os
@@ -25,7 +25,7 @@ async def trouble(event: Event, ctx: Context) -> None:
 async def good(event: Event, ctx: Context) -> None:
     row = {{"id": event.id, "attempt": ctx.attempt}}
     await ctx.tx.execute("insert into effect (id, attempt) values (:id, :attempt)", row)
-'''
+"""
 
 LINES = 20_000
 

@@ -34,7 +34,7 @@ SOURCES = """\
 
 
 def configuration(*routers: str, log: str = "path: var, min_free: 1MiB") -> str:
-    """Return a configuration of `running`, each router in a module `<name>_handlers`; `log` is written in flow style."""
+    """Return a configuration of `running`, its routers in modules `<name>_handlers`; `log` is in flow style."""
     lines = ["server: {{host: 127.0.0.1, port: {port}, admin_port: {admin_port}}}", f"log: {{{{{log}}}}}", "sources:"]
     lines += [SOURCES.rstrip(), "routers:"]
     lines += [f'  {name}: {{{{use: "{name}_handlers:router"}}}}' for name in routers or ("ledger",)]
@@ -180,10 +180,8 @@ def metric(gateway: RunningGateway, name: str, **labels: str) -> float:
 
 def lines(gateway: RunningGateway, event: str) -> list[dict[str, Any]]:
     """Return the lines of the gateway's log with that key."""
-    found = []
-    for line in gateway.output.read_text().splitlines():
-        if line.startswith("{"):
-            found.append(json.loads(line))
+    output = gateway.output.read_text().splitlines()
+    found = [json.loads(line) for line in output if line.startswith("{") and line.endswith("}")]
     return [line for line in found if line.get("event") == event]
 
 

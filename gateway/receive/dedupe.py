@@ -8,6 +8,7 @@ claim ends with the outcome of its append, or is released as unknown when undeci
 the outcome of an append that comes after that still confirms.
 """
 
+from collections import OrderedDict
 from typing import Generic, TypeVar
 
 H = TypeVar("H")
@@ -27,7 +28,8 @@ class Claims(Generic[H]):
         self._undecided_after = undecided_after
         self._max_ids = max_ids
         self._in_flight: dict[bytes, tuple[H, float]] = {}
-        self._confirmed: dict[bytes, None] = {}
+        # A plain dict would walk past all that it forgot to find its oldest key.
+        self._confirmed: OrderedDict[bytes, None] = OrderedDict()
 
     def in_flight(self, key: bytes) -> H | None:
         """Return the append that holds the claim on this key."""
@@ -50,7 +52,7 @@ class Claims(Generic[H]):
         self._confirmed.pop(key, None)
         self._confirmed[key] = None
         if len(self._confirmed) > self._max_ids:
-            del self._confirmed[next(iter(self._confirmed))]
+            self._confirmed.popitem(last=False)
 
     def release(self, key: bytes, handle: H) -> None:
         """End the claim if this append holds it still; the next copy is new."""

@@ -3,6 +3,8 @@
 Bounded, and forgotten on restart: it raises a flag, the guarantee is the id in the log and the mark.
 """
 
+from collections import OrderedDict
+
 
 class BodyMemory:
     """The bodies one source sent of late, each with the id it first came under; the oldest is forgotten first."""
@@ -10,12 +12,13 @@ class BodyMemory:
     __slots__ = ("_ids", "_limit")
 
     def __init__(self, limit: int) -> None:
-        self._ids: dict[bytes, str] = {}
+        # A plain dict would walk past all that it forgot to find its oldest entry.
+        self._ids: OrderedDict[bytes, str] = OrderedDict()
         self._limit = limit
 
     def came_under_another_id(self, body_sha256: bytes, event_id: str) -> bool:
         """Remember this body; return whether it came before under another id. A redelivery has the same one."""
         first = self._ids.setdefault(body_sha256, event_id)
         if len(self._ids) > self._limit:
-            del self._ids[next(iter(self._ids))]
+            self._ids.popitem(last=False)
         return first != event_id

@@ -293,6 +293,8 @@ def test_what_a_stopped_gateway_left_is_still_shown_and_changed(tmp_path):
     assert desk.row("routers", "list")["running"] is False
     assert desk.row("dead", "retry", "ledger", "--all")["retried"] == 1
     assert desk.states("evt_dead") == ["retrying"]
+    assert desk.row("routers", "pause", "ledger")["paused"] == "operator"
+    assert desk.row("routers", "resume", "ledger")["paused"] == ""
     assert desk("send", "stripe").status == UNREACHABLE
     shutil.rmtree(tmp_path / "var")
     assert desk("events", "list").status == UNREACHABLE

@@ -53,10 +53,6 @@ class SlowRequest:
                 return (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         return ""
 
-    @property
-    def answered(self) -> bool:
-        return bool(self._reader._buffer) or self._reader.at_eof()  # type: ignore[attr-defined]
-
     def close(self) -> None:
         self._writer.close()
 
@@ -69,6 +65,11 @@ async def slow_requests(port: int, count: int) -> AsyncIterator[list[SlowRequest
     finally:
         for request in requests:
             request.close()
+
+
+def patient(seconds: int) -> str:
+    """Return a configuration whose stripe sources answer a slow request no sooner than that."""
+    return configuration().replace("provider: stripe\n", f"provider: stripe\n    deadline: {seconds}s\n")
 
 
 def inflight(gateway: RunningGateway) -> float:
@@ -88,7 +89,7 @@ def test_while_the_edge_is_dead_senders_wait_and_none_is_refused(tmp_path: Path)
 
 
 async def test_on_sigterm_what_was_begun_is_answered_and_the_exit_is_clean(tmp_path: Path) -> None:
-    with running(tmp_path) as gateway:
+    with running(tmp_path, config=patient(15)) as gateway:
         async with slow_requests(gateway.port, 50) as requests:
             await asyncio.to_thread(until, lambda: inflight(gateway) == 50, what="50 requests in flight")
 
@@ -121,17 +122,18 @@ def test_sigterm_under_load_loses_nothing_and_the_next_start_finishes_the_work(t
 
 
 async def test_slow_senders_by_the_hundred_do_not_hold_up_a_fast_one(tmp_path: Path) -> None:
-    with running(tmp_path) as gateway:
+    with running(tmp_path, config=patient(5)) as gateway:
         async with slow_requests(gateway.port, 300) as requests:
             await asyncio.to_thread(until, lambda: inflight(gateway) > 0)
+            late = [asyncio.create_task(request.answer()) for request in requests]
 
             answers = await send_all(gateway.port, [stripe(f"evt_{number}") for number in range(20)], connections=1)
-            slow_ones_answered = sum(request.answered for request in requests)
-            late = await asyncio.gather(*(request.answer() for request in requests))
+            slow_ones_answered = sum(answer.done() for answer in late)
+            late_answers = await asyncio.gather(*late)
 
         assert all(answer.acknowledged for answer in answers)
         assert slow_ones_answered == 0
-        assert {answer.split("\r\n")[0] for answer in late} == {"http/1.1 503 service unavailable"}
+        assert {answer.split("\r\n")[0] for answer in late_answers} == {"http/1.1 503 service unavailable"}
         assert len(stored(gateway)) == 20
 
 
@@ -158,8 +160,12 @@ async def test_a_copy_sent_while_the_edge_dies_with_the_first_is_stored_once(tmp
         again = await send_all(gateway.port, events, connections=16)
 
         assert all(answer.acknowledged for answer in again)
-        assert sorted(event_id for _, event_id, _ in stored(gateway)) == sorted(f"evt_{number}" for number in range(400))
-        confirmed = [json.loads(copy.body)["status"] for answer, copy in zip(first, again, strict=True) if answer.status]
+        assert sorted(event_id for _, event_id, _ in stored(gateway)) == sorted(
+            f"evt_{number}" for number in range(400)
+        )
+        confirmed = [
+            json.loads(copy.body)["status"] for answer, copy in zip(first, again, strict=True) if answer.status
+        ]
         assert set(confirmed) == {"duplicate"}, "acknowledged before, and new to the next edge"
 
 

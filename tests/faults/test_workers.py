@@ -109,10 +109,10 @@ def test_workers_whose_loop_stands_still_are_replaced_and_nothing_else_is_held_u
 def test_a_worker_that_was_away_for_5000_events_catches_up_in_order_while_more_arrive(tmp_path: Path) -> None:
     chance = random.Random(5)
     events = [stripe(f"evt_{number}", key=f"in_{chance.randrange(40)}", filler=200) for number in range(5000)]
-    options = {"handlers": {"ledger_handlers": EARLIEST}}
-    with running(tmp_path, words="serve", **options) as gateway:
+    handlers = {"ledger_handlers": EARLIEST}
+    with running(tmp_path, words="serve", handlers=handlers) as gateway:
         accept(gateway, *events, connections=16)
-        worker = RunningGateway(tmp_path, words="work", **options)
+        worker = RunningGateway(tmp_path, words="work", handlers=handlers)
         worker.log_path, worker.output = gateway.log_path, tmp_path / "worker.log"
         try:
             worker.start(wait=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault_rig import accept, configuration, effects, lines, metric, stored, stripe
+from tests.fault_rig import accept, command_rows, configuration, effects, lines, metric, stored, stripe
 from tests.running import LEDGER, RunningGateway, running, until
 
 OTHER = LEDGER.replace('Router("ledger"', 'Router("other"')
@@ -53,7 +53,7 @@ def test_a_second_gateway_on_the_same_log_ends_with_3_and_names_the_first(tmp_pa
         store_and_handle(gateway, events(0, 5))
 
 
-@pytest.mark.parametrize(("which", "key"), [("port", "server.port"), ("admin_port", "server.admin_port")])
+@pytest.mark.parametrize("which, key", [("port", "server.port"), ("admin_port", "server.admin_port")])
 def test_a_port_in_use_ends_with_3_and_names_the_setting(tmp_path: Path, which: str, key: str) -> None:
     gateway = RunningGateway(tmp_path)
     with socket.create_server(("127.0.0.1", getattr(gateway, which))):
@@ -153,14 +153,36 @@ def test_an_unknown_log_is_handled_from_its_beginning_with_an_alarm(tmp_path: Pa
         assert [line["router"] for line in lines(gateway, "state.unknown_log")] == ["ledger"]
 
 
+ADDED = """
+
+@router.on("*", name="added")
+async def added(event: Event, ctx: Context) -> None:
+    await ctx.tx.execute("insert into effect (id, attempt) values (:id, 100)", {"id": f"added {event.id}"})
+"""
+
+
+def test_a_handler_added_to_a_known_router_begins_where_the_router_stands(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        store_and_handle(gateway, events(0, 3))
+        gateway.stop()
+        (tmp_path / "ledger_handlers.py").write_text(LEDGER + ADDED)
+        gateway.start()
+        accept(gateway, stripe("evt_3"))
+        until(lambda: len(effects(gateway)) == 5)
+        assert sorted(effects(gateway)) == ["added evt_3", *events(0, 4)]
+
+        command_rows(gateway, "replay", "--router", "ledger", "--handler", "added")
+
+        expected = sorted([*events(0, 4), *(f"added {event_id}" for event_id in events(0, 4))])
+        until(lambda: sorted(effects(gateway)) == expected)
+
+
 @pytest.mark.parametrize(
     "seen",
-    [lambda gateway: children(gateway), lambda gateway: len(children(gateway)) == 2],
+    [children, lambda gateway: len(children(gateway)) == 2],
     ids=["at the first child", "at the second child"],
 )
-def test_a_gateway_told_to_stop_while_it_starts_stops(
-    tmp_path: Path, seen: Callable[[RunningGateway], object]
-) -> None:
+def test_a_gateway_told_to_stop_while_it_starts_stops(tmp_path: Path, seen: Callable[[RunningGateway], object]) -> None:
     gateway = RunningGateway(tmp_path)
     try:
         gateway.start(wait=False)

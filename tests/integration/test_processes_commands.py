@@ -40,11 +40,11 @@ def gateway(tmp_path: Path) -> Iterator[RunningGateway]:
 
 
 @pytest.fixture(params=["running", "stopped"])
-def command(gateway: RunningGateway, request: pytest.FixtureRequest) -> Iterator[RunningGateway]:
+def command(gateway: RunningGateway, request: pytest.FixtureRequest) -> RunningGateway:
     """The same, running or stopped; `resumed` has it running again."""
     if request.param == "stopped":
         assert gateway.stop() == 0
-    yield gateway
+    return gateway
 
 
 def resumed(gateway: RunningGateway) -> None:

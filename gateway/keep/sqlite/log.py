@@ -70,6 +70,7 @@ class SqliteLog:
         self._ended: Future[None] = self._loop.create_future()
         self._refusal: UnavailableReason | None = None
         self._queued_events = self._queued_bytes = 0
+        self._gathered: list[Entry] = []
         self._lock = FileLock(options.folder / FILE_NAME)
         self._lock.acquire()
         try:
@@ -119,8 +120,9 @@ class SqliteLog:
             raise Unavailable("overloaded")
         self._queued_events += len(entries)
         self._queued_bytes += size
-        if entries:
-            self._writer.inbox.put(entries)
+        if entries and not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered += entries
         return [entry.future for entry in entries]
 
     def health(self) -> LogHealth:
@@ -143,11 +145,22 @@ class SqliteLog:
         """Finish what is enqueued, then close. A second call does nothing."""
         if self._refusal != "draining":
             self._refusal = self._refusal or "draining"
+            self._hand_over()
             self._writer.inbox.put(None)
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_SECONDS)
             return
         log.error("log.close_timed_out", extra={"queued": self._queued_events})
+
+    def _hand_over(self) -> None:
+        """Pass on what this turn of the loop appended, all at once.
+
+        Passed on one by one, the first would wake the writer, which then fights the loop for the interpreter to
+        commit a batch of one.
+        """
+        if self._gathered:
+            self._writer.inbox.put(self._gathered)
+            self._gathered = []
 
     def _refuse_if_needed(self) -> None:
         reason = self._refusal or self._upkeep.short_of
