@@ -99,7 +99,7 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
         DependencyError: there is no log yet to read from, or it cannot be opened.
     """
     imported = import_routers(replace(settings, routers=_chosen(settings, routers)))
-    (settings.log.path / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+    (settings.log.path / STATE_FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
     if edge:
         asyncio.run(_create_log(settings))
     elif not log_path(settings.log).exists():
@@ -121,11 +121,12 @@ def _chosen(settings: Settings, names: Sequence[str]) -> tuple[RouterSettings, .
 
 
 async def _create_log(settings: Settings) -> None:
-    log = SqliteLog(_log_options(settings), wake=lambda: None, on_poison=lambda: None)
+    # With the sources' own windows: what a crash left in memory goes into the table of ids here.
+    log = SqliteLog(_log_options(settings, sources(settings)), wake=lambda: None, on_poison=lambda: None)
     await log.close()
 
 
-def _log_options(settings: Settings, compiled: Mapping[str, Source] | None = None) -> LogOptions:
+def _log_options(settings: Settings, compiled: Mapping[str, Source]) -> LogOptions:
     log = settings.log
     return LogOptions(
         folder=log.path,
@@ -134,7 +135,7 @@ def _log_options(settings: Settings, compiled: Mapping[str, Source] | None = Non
         min_free=log.min_free,
         max_queued_events=log.max_queued_events,
         max_queued_bytes=log.max_queued_bytes,
-        windows={name: source.dedupe_window for name, source in (compiled or {}).items()},
+        windows={name: source.dedupe_window for name, source in compiled.items()},
     )
 
 

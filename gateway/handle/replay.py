@@ -82,7 +82,8 @@ class Replayer:
         """Run replays as they come, for ever."""
         while True:
             for replay_id in list(self._queue):
-                await self._replay(replay_id)
+                if replay_id in self._queue:  # else it was cancelled while it waited
+                    await self._replay(replay_id)
             await self._caution.handed_out("replay")
             self._more.clear()
             if not self._queue:

@@ -122,7 +122,7 @@ class ControlClient:
                 connection.sendall(orjson.dumps({"op": op, "arguments": arguments}) + b"\n")
                 with connection.makefile("rb") as lines:
                     yield from _follow(lines)
-        except OSError as error:
+        except (OSError, orjson.JSONDecodeError) as error:
             raise DependencyError(f"no answer from the running gateway ({type(error).__name__})") from error
 
 
@@ -149,6 +149,6 @@ async def call(path: Path, op: str, *, deadline: float, **arguments: Any) -> Any
                 )
             finally:
                 writer.close()
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, ValueError) as error:  # half a line comes from a process that dies while it answers
         raise DependencyError(f"no answer from {path.name} ({type(error).__name__})") from error
     return _result(answer)

@@ -31,7 +31,7 @@ def make_runtime_folder(log_path: Path) -> Path:
     try:
         log_path.mkdir(mode=0o700, parents=True, exist_ok=True)  # bodies are nobody else's business
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
+        if folder.lstat().st_uid != os.getuid():  # of the link itself: anyone can put one into a temporary folder
             raise DependencyError(f"{folder} belongs to another user; set log.path to a folder of your own")
         folder.chmod(0o700)
     except OSError as error:

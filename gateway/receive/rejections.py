@@ -6,6 +6,7 @@ most once a second, the file is written by an owned task.
 
 import asyncio
 import logging
+import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -93,8 +94,13 @@ def _write(folder: Path, rejections: Sequence[Rejection]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > FILE_BYTES:
         path.replace(folder / ROTATED_NAME)
-    with path.open("ab") as file:
+    with open(path, "ab", opener=_private) as file:
         file.write(b"".join(msgspec.json.encode(rejection) + b"\n" for rejection in rejections))
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for this user alone: senders' addresses are nobody else's business."""
+    return os.open(path, flags, 0o600)
 
 
 def read_rejections(folder: Path, *, limit: int) -> list[Rejection]:

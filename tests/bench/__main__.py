@@ -4,6 +4,7 @@ Figures on a busy machine mean little; the ratios, taken within one run, mean mo
 load runs (default 8), `BENCH_EVENTS` how many events stand stored for the large cases (default 1,000,000).
 """
 
+import asyncio
 import os
 import socket
 import statistics
@@ -15,10 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench.load import Load, Run, wrk_is_missing
+from tests.bench.load import Load, Run, push_body, wrk_is_missing
 from tests.bench.prefill import prefill
 from tests.bench.table import Row, at_least, at_most, only, show
 from tests.running import RunningGateway, free_port, running, until
+from tests.sender import Answer, Connection, github_headers
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
 EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
@@ -142,7 +144,7 @@ def edge_rows(load: Load, folder: str) -> list[Row]:
         rows += [
             only("bare function, 64 connections", bare_rate, "req/s"),
             only("accepted, 64 connections", rate, "events/s"),
-            only("  p50 / p99 of it", statistics.median(run.p99 for run in ours), "ms (p99)"),
+            only("  p99 of it", statistics.median(run.p99 for run in ours), "ms"),
             at_least("accepted against the bare function (aim 0.5)", rate / bare_rate, 0.27),
             at_most("ack p50 at one connection", one.p50, 1 + fdatasync_ms(folder), "ms"),
             at_most("ack p50 at a third of the peak, open loop", steady.p50, 2, "ms"),
@@ -175,12 +177,17 @@ def memory_rows(load: Load) -> list[Row]:
 
 
 def growth_rows(load: Load) -> list[Row]:
-    rates = {}
-    for stored in (1000, EVENTS):
-        with gateway("growth", NOOP, stored=stored, words="serve") as started:
-            load.closed(started.port, connections=64, seconds=2)
-            rates[stored] = load.closed(started.port, connections=64, seconds=SECONDS).rate
-    return [at_least(f"accept rate with {EVENTS:,} stored against 1,000", rates[EVENTS] / rates[1000], 0.9)]
+    """Take turns between a small log and a large one, so that both meet the same noise."""
+    with (
+        gateway("few", NOOP, stored=1000, words="serve") as few,
+        gateway("many", NOOP, stored=EVENTS, words="serve") as many,
+    ):
+        rates: dict[int, list[float]] = {few.port: [], many.port: []}
+        for _ in range(4):
+            for port, taken in rates.items():
+                taken.append(load.closed(port, connections=64, seconds=SECONDS // 2).rate)
+    small, large = (statistics.median(taken[1:]) for taken in rates.values())
+    return [at_least(f"accept rate with {EVENTS:,} stored against 1,000", large / small, 0.9)]
 
 
 def worker_rows() -> list[Row]:
@@ -243,15 +250,26 @@ def backlog_row() -> Row:
     )
 
 
-def restart_row(load: Load) -> Row:
-    with gateway("restart", NOOP, stored=EVENTS) as started:
-        load.closed(started.port, connections=16, seconds=2)
-        began = time.perf_counter()
+def restart_row() -> Row:
+    """Kill the edge, and time a delivery that begins at once: it waits in the supervisor's listening socket."""
+    with gateway("restart", NOOP, stored=EVENTS, words="serve") as started:
+        body = push_body(0)
         started.kill("edge")
-        run = load.closed(started.port, connections=1, seconds=1)
-        until(lambda: load.closed(started.port, connections=1, seconds=1).requests > 0, what="an ack")
-        took = time.perf_counter() - began if run.requests == 0 else 1.0
-        return at_most(f"first ack after kill -9 with {EVENTS:,} stored (at most)", took, 3, "s")
+        began = time.perf_counter()
+        answer = asyncio.run(_post(started.port, body, "after-the-kill"))
+        if not answer.acknowledged:
+            raise RuntimeError(f"answered {answer.status} after a restart")
+        return at_most(f"first ack after kill -9 with {EVENTS:,} stored", time.perf_counter() - began, 3, "s")
+
+
+async def _post(port: int, body: bytes, delivery: str) -> Answer:
+    for _ in range(100):
+        connection = Connection(port)
+        answer = await connection.post("/webhooks/github", body, github_headers(body, delivery))
+        connection.close()
+        if answer.status:
+            break
+    return answer
 
 
 def main() -> int:
@@ -265,7 +283,7 @@ def main() -> int:
             lambda: memory_rows(load),
             lambda: growth_rows(load),
             worker_rows,
-            lambda: [latency_row(load), backlog_row(), restart_row(load)],
+            lambda: [latency_row(load), backlog_row(), restart_row()],
         ]
         rows: list[Row] = []
         for step in steps:

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
-from gateway.api import Backoff, Context, Event
+import pytest
+
+from gateway.api import Backoff, Context, Event, Router
 from gateway.handle.dispatch import Dispatcher, Hooks, Rules
 from gateway.handle.jobs import Job
 from gateway.handle.pump import WorkerSettings
 from gateway.keep.ports import Pair, Position
-from tests.worker_rig import AT_ONCE, INSERT, QUICK, Rig, make_event, router_of, succeed, working, write
+from tests.worker_rig import AT_ONCE, INSERT, QUICK, SCHEMA, Rig, make_event, router_of, succeed, working, write
 
 
 async def test_a_hanging_handler_is_cancelled_at_its_timeout_and_retried() -> None:
@@ -206,3 +209,30 @@ async def test_a_pair_that_held_its_lane_for_long_is_parked_instead_of_run_again
     assert delays[1] is None
     assert rig.state.parking.parked() == 1
     await rig.state.close()
+
+
+ENDLESS = "insert into thing (id) with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
+
+
+@pytest.mark.parametrize(
+    "sql, error",
+    [(ENDLESS, "TimeoutError"), ("insert or rollback into one values (1)", "apsw.ConstraintError")],
+    ids=["writes without end", "undoes the whole transaction"],
+)
+async def test_a_statement_that_takes_the_shared_transaction_down_is_its_runs_own_failure(sql: str, error: str) -> None:
+    async def ruin(event: Event, ctx: Context) -> None:
+        if event.type == "good":
+            await write(event, ctx)
+            return
+        await ctx.tx.execute("insert or ignore into one values (1)")
+        await ctx.tx.execute(sql)
+
+    router = Router("r", schema=f"{SCHEMA}; create table if not exists one (n integer primary key)")
+    router.add(ruin, "*", name="h", retry=Backoff(attempts=2, first=0.0))
+    async with working(router, settings=replace(QUICK, tx_timeout=0.2)) as rig:
+        rig.put(make_event(1), make_event(2, type="good"))
+        await rig.until_committed()
+        [letter] = await rig.dead()
+
+        assert (letter.attempts, letter.error.partition(":")[0]) == (2, error)
+        assert await rig.rows("select id from thing") == [("evt_2",)]

@@ -148,3 +148,30 @@ async def test_a_replay_for_an_unknown_handler_is_refused() -> None:
     async with working(Notes().router()) as rig:
         with pytest.raises(PluginError, match="no handler 'third'"):
             await rig.worker.replay(make_replay(handler="third"))
+
+
+async def test_a_replay_that_is_cancelled_while_it_waits_leaves_the_others_and_the_worker_alone() -> None:
+    gate, began = asyncio.Event(), asyncio.Event()
+
+    async def wait(event: Event, ctx: Context) -> None:
+        if ctx.replay_id == "r2":
+            began.set()
+            await gate.wait()
+
+    router = Router("r")
+    router.add(wait, "*", name="wait")
+    async with working(router) as rig:
+        rig.put(make_event(1))
+        await rig.until_committed()
+        await rig.worker.pause()
+        for name in ("r1", "r2", "r3", "r4"):
+            await rig.worker.replay(make_replay(id=name, mode="force", upto={0: 1}))
+        await rig.worker.resume()
+        await began.wait()
+
+        assert await rig.worker.cancel_replay("r3")
+        gate.set()
+        await rig.until(lambda: not rig.worker.replays())
+
+        assert await rig.mark("wait", make_event(1), "r3") is None
+        assert await rig.mark("wait", make_event(1), "r4") == "done"

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from gateway.core.errors import DependencyError, GatewayError
-from gateway.keep.sqlite.connection import open_reader
+from gateway.keep.sqlite.connection import create_private, open_reader
 from gateway.keep.sqlite.schema import FILE_NAME, STATE_FOLDER
 
 _STEP_PAGES = 1000
@@ -43,6 +43,7 @@ def backup(folder: Path, destination: Path) -> Iterator[tuple[str, int, int]]:
 
 def _copy(source: Path, destination: Path) -> Iterator[tuple[int, int]]:
     reading = open_reader(source)
+    create_private(destination)
     writing = apsw.Connection(str(destination))
     try:
         # One snapshot for the whole copy: otherwise each commit beside it would start the copy anew.

@@ -7,7 +7,9 @@ because a merely `query_only` connection that closes last still checkpoints. Sch
 import fcntl
 import os
 import sys
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +35,7 @@ def open_writer(
         DependencyError: it cannot be opened, or another process keeps it locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    create_private(path)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
         connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=cached_statements)
@@ -58,6 +61,16 @@ def open_writer(
     ):
         connection.pragma(name, value)
     return connection
+
+
+def create_private(path: Path) -> None:
+    """Create `path` for this user alone, if it is not there; SQLite gives the files beside it the same mode.
+
+    A file that is there is never opened here: closing it would drop the locks that SQLite holds on it in this process.
+    What keeps the file from being created, SQLite reports.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def open_reader(path: Path) -> apsw.Connection:
@@ -103,7 +116,8 @@ def migrate(connection: apsw.Connection, migrations: Sequence[str]) -> None:
 class FileLock:
     """`<path>.lock`, held while this process owns `path`; the file names its holder. The system drops it at any death.
 
-    A process that inherits nothing of the holder's files cannot keep it alive: the descriptor closes on exec.
+    No process that the holder started keeps it: the descriptor closes on exec, and in a fork without one (a handler's
+    process pool, which may outlive its worker).
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,6 +143,13 @@ class FileLock:
         os.ftruncate(fd, 0)
         os.pwrite(fd, _who().encode(errors="replace"), 0)
         self._fd = fd
+        os.register_at_fork(after_in_child=_forgetter(self))
+
+    def forget(self) -> None:
+        """Close the descriptor that a forked child inherited; the holder keeps the lock."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     def release(self) -> None:
         """Let go; a second call does nothing. The file stays: removing it would let two processes hold two of them."""
@@ -143,6 +164,18 @@ class FileLock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
+
+
+def _forgetter(lock: FileLock) -> Callable[[], None]:
+    # What is registered stays registered, so it must not keep the lock's object alive.
+    held = weakref.ref(lock)
+
+    def forget() -> None:
+        found = held()
+        if found is not None:
+            found.forget()
+
+    return forget
 
 
 def _who() -> str:

@@ -19,6 +19,7 @@ from gateway.keep.sqlite.committer import Committer
 from gateway.keep.sqlite.requests import seen
 
 _SAVEPOINT, _RELEASE, _UNDO = "savepoint gateway_turn", "release gateway_turn", "rollback to gateway_turn"
+_TOO_LONG = "the handler held its transaction for longer than the router's tx_timeout"
 _NATIVE = frozenset({int, float, str, bytes, type(None)})
 
 
@@ -106,8 +107,20 @@ class SqliteTurn:
         if not self.granted.done():
             self.granted.set_exception(error)
 
+    def lost_to(self, error: apsw.Error) -> Exception:
+        """Return why the turn is over, when a statement of its own undid the whole group.
+
+        An endless write or an `or rollback` is the run's own failure. Called unavailable, it would be run again for
+        ever, and each time undo its neighbours.
+        """
+        if isinstance(error, apsw.InterruptError):
+            self.over = TimeoutError(_TOO_LONG)
+        elif isinstance(error, apsw.ConstraintError):
+            self.over = error
+        return self.over or error
+
     def _expire(self) -> None:
-        self.undo(TimeoutError("the handler held its transaction for longer than the router's tx_timeout"))
+        self.undo(TimeoutError(_TOO_LONG))
 
     def _undo_savepoint(self) -> None:
         with self._committer.fence.own():
@@ -189,7 +202,7 @@ class SqliteTx:
     def _judged(self, error: apsw.Error) -> Exception:
         """Return what the handler is to see of a failed statement."""
         if not self._committer.survived(error):
-            return self._turn.over or error
+            return self._turn.lost_to(error)
         if isinstance(error, apsw.AuthError):
             return PermissionError(f"ctx.tx refuses this statement: {self._committer.fence.refusal}")
         return seen(error)
