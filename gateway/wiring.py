@@ -35,7 +35,7 @@ from gateway.keep.sqlite.log import SqliteLog
 from gateway.keep.sqlite.options import LogOptions
 from gateway.keep.sqlite.reader import SqliteReader
 from gateway.keep.sqlite.schema import FILE_NAME, STATE_FOLDER
-from gateway.keep.sqlite.state import LogPlace, SqliteState, register
+from gateway.keep.sqlite.state import LogPlace, SqliteState, refuse_beyond, register
 from gateway.process import operations
 from gateway.process.control import ControlServer
 from gateway.process.runtime import control_path, make_runtime_folder, wake_path
@@ -96,7 +96,7 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
 
     Raises:
         PluginError: a router cannot be imported, or does not fit the configuration.
-        DependencyError: there is no log yet to read from, or it cannot be opened.
+        DependencyError: there is no log yet to read from, or it cannot be opened, or a router stands beyond its end.
     """
     imported = import_routers(replace(settings, routers=_chosen(settings, routers)))
     (settings.log.path / STATE_FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,12 +108,23 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
         )
     reader = SqliteReader(log_path(settings.log))
     try:
+        if edge:
+            _refuse_restored_log(settings, reader.log_id(), reader.last_seq())
         for name, router in imported.items():
             position = reader.last_seq() if router.start == "latest" else reader.first_seq() - 1
             with suppress(DamagedError):  # its worker says so, again and again; the others are not to wait for it
                 register(state_path(settings.log, name), name, reader.log_id(), position)
     finally:
         reader.close()
+
+
+def _refuse_restored_log(settings: Settings, log_id: str, end: int) -> None:
+    """Look at all cursors before anything is stored: a log that grew past one again would hide what was skipped."""
+    for name in known_routers(settings):
+        with suppress(DamagedError):  # its worker will say so
+            kept = state_reader.summary(state_path(settings.log, name))
+            if kept.cursor is not None and kept.log_id == log_id:
+                refuse_beyond(name, kept.cursor, end)
 
 
 def _chosen(settings: Settings, names: Sequence[str]) -> tuple[RouterSettings, ...]:
@@ -366,9 +377,11 @@ async def _operated(settings: Settings, router: str, op: str, arguments: Mapping
     reader.close()
     state = SqliteState.open(state_path(settings.log, router), router=router, log=place)
     try:
-        if op == "replay":
-            return await _begin_replay(settings, state, place, **arguments)
-        return await operations.of_state(state)[op](**arguments)
+        asked = partial(_begin_replay, settings, state, place) if op == "replay" else operations.of_state(state)[op]
+        answer = await asked(**arguments)
+        if not state.blame.unclean():  # else the next worker would be cautious for no reason
+            await state.blame.clean_exit()
+        return answer
     finally:
         await state.close()
 

@@ -1,7 +1,6 @@
 """Builders for the tests of the log: events, and an open log of either engine."""
 
 import asyncio
-import hashlib
 import itertools
 import threading
 import time
@@ -11,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
+from gateway import testing
 from gateway.core.errors import Unavailable
-from gateway.core.event import Event, body_bound_digest, identity_digest
+from gateway.core.event import Event, body_bound_digest
 from gateway.keep.memory.log import MemoryLog, MemoryReader
 from gateway.keep.ports import Appended, EventLog, Stored
 from gateway.keep.sqlite.log import SqliteLog
@@ -32,28 +34,21 @@ def make_event(
     **over: Any,
 ) -> Event:
     """Return a valid event; `signed` says whether the signature covers its id."""
-    event_id = f"evt_{next(_numbers)}" if event_id is None else event_id
-    identity, sha = identity_digest(source, event_id), hashlib.sha256(body).digest()
-    attributes: dict[str, Any] = {
+    values: dict[str, Any] = {
         "source": source,
-        "provider": "custom",
-        "id": event_id,
+        "id": f"evt_{next(_numbers)}" if event_id is None else event_id,
         "type": "invoice.paid",
         "time_us": None,
         "received_us": wall_us(),
         "key": "customer-1",
         "headers": {"x-acme-kind": "invoice"},
-        "body": body,
-        "content_type": "application/json",
         "verified_by": "new",
-        "flags": (),
         "delivery_id": "delivery-1",
-        "batch_index": None,
-        "body_sha256": sha,
-        "identity": identity,
-        "dedupe_key": identity if signed else body_bound_digest(identity, sha),
     }
-    return Event(**(attributes | over))
+    event = testing.make_event(body=body, **{**values, **over})
+    if signed or "dedupe_key" in over:
+        return event
+    return msgspec.structs.replace(event, dedupe_key=body_bound_digest(event.identity, event.body_sha256))
 
 
 class Reader(Protocol):

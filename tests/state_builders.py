@@ -1,11 +1,12 @@
 """Builders for the tests of state files: events, pairs, and an open state of either kind."""
 
-import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+from gateway import testing
 from gateway.core.event import Event, identity_digest
 from gateway.keep.ports import MarkKey, Pair, Position, Store, Stored, Turn, Version
 from gateway.keep.sqlite.state import LogPlace, SqliteState, register
@@ -35,29 +36,19 @@ class FakeClock:
         self.us += int(seconds * 1e6)
 
 
-def make_event(*, id: str | None = None, source: str = "stripe", key: str = "cus_1", body: bytes = b"{}") -> Event:  # noqa: A002
+def make_event(*, id: str | None = None, **over: Any) -> Event:  # noqa: A002 - the event's own word
     """Return a valid event with an id of its own."""
-    event_id = id or f"evt_{next(_numbers)}"
-    identity = identity_digest(source, event_id)
-    return Event(
-        source=source,
-        provider="stripe",
-        id=event_id,
-        type="invoice.paid",
-        time_us=NOW_US,
-        received_us=NOW_US,
-        key=key,
-        headers={"stripe-signature": "t=1"},
-        body=body,
-        content_type="application/json",
-        verified_by="secret-1",
-        flags=(),
-        delivery_id="dlv_1",
-        batch_index=None,
-        body_sha256=hashlib.sha256(body).digest(),
-        identity=identity,
-        dedupe_key=identity,
-    )
+    values = {
+        "source": "stripe",
+        "provider": "stripe",
+        "id": id or f"evt_{next(_numbers)}",
+        "type": "invoice.paid",
+        "time_us": NOW_US,
+        "received_us": NOW_US,
+        "key": "cus_1",
+        "headers": {"stripe-signature": "t=1"},
+    }
+    return testing.make_event(**{**values, **over})
 
 
 def make_pair(*, handler: str = "record", offset: int = 1, event: Event | None = None, **over: object) -> Pair:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gateway.config.document import Document
-from gateway.config.problems import ConfigProblems, KeyPath, Problem, key_text
+from gateway.config.problems import KeyPath, Problem, key_text
 
 
 @dataclass
@@ -32,11 +32,6 @@ class Report:
     def place(self, path: KeyPath) -> str:
         """Return `file:line` of the value of `path`."""
         return f"{self.document.file}:{self.document.value_mark(path).line}"
-
-    def raise_if_any(self) -> None:
-        """Raise `ConfigProblems` with all that was found, if anything was."""
-        if self.problems:
-            raise ConfigProblems(self.problems)
 
 
 @contextmanager

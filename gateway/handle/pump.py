@@ -95,11 +95,7 @@ class WorkerSettings:
 
 
 class Worker:
-    """Runs one router's handlers until drained.
-
-    Attributes:
-        beat: the loop's time of the last sign of life; it moves every second while the loop ticks.
-    """
+    """Runs one router's handlers until drained."""
 
     def __init__(
         self,
@@ -118,7 +114,6 @@ class Worker:
         self._settings = settings = settings or WorkerSettings()
         self._now_us = now_us
         self._kill = kill
-        self.beat = self._loop.time()
         self._window = Window()
         self._breaker = Breaker()
         self._backlog = Backlog(0, 0.0)
@@ -305,7 +300,7 @@ class Worker:
         """Keep the numbers of a scrape, and forget old marks."""
         expires_at = 0.0
         while True:
-            self.beat = now = self._loop.time()
+            now = self._loop.time()
             self._backlog = await self._ports.subscription.backlog()
             if now >= expires_at:
                 before_us = self._now_us() - int(self._settings.marks * 1e6)

@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import logging
+import resource
 import secrets
 import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
@@ -25,6 +27,8 @@ log = logging.getLogger("gateway.process")
 _BACKLOG = 2048
 # Hardly anything here is garbage in circles: at the default of 700 the collector takes 4 % of the edge's time.
 _GARBAGE_EVERY = 20_000
+# Open files beside the connections served: those being turned away, the log's, and what is written now and then.
+_OTHER_FILES = 512
 _SWEEP_SECONDS = 0.1
 # Above the endpoint's own deadline, which answers; the connection is cut only if that fails.
 _BACKSTOP_MARGIN = 5.0
@@ -58,7 +62,9 @@ async def serve(
         ConfigError: the certificate or its key cannot be used.
     """
     limits = Limits(
-        connections=settings.max_connections, request=edge.deadline, backstop=edge.deadline + _BACKSTOP_MARGIN
+        connections=connections_allowed(settings.max_connections),
+        request=edge.deadline,
+        backstop=edge.deadline + _BACKSTOP_MARGIN,
     )
     tls = None if settings.tls is None else tls_context(settings.tls)
     # What start-up left behind lives for ever: looking through it again costs a pause of 15 ms, many times a minute.
@@ -67,6 +73,25 @@ async def serve(
     gc.set_threshold(_GARBAGE_EVERY)
     desk = Desk(edge.app, limits, edge.refused_by_server)
     await serve_desk(desk, sockets, drain, tls=tls, grace=settings.drain, started=started)
+
+
+def connections_allowed(wanted: int) -> int:
+    """Return for how many connections this process may open files, after raising its limit as far as need be.
+
+    At the usual limit of 1,024 files a thousand idle strangers would have every further sender reset, and the log could
+    not open a file.
+    """
+    needed, unlimited = wanted + _OTHER_FILES, resource.RLIM_INFINITY
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != unlimited and soft < needed:
+        with suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed if hard == unlimited else min(needed, hard), hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == unlimited or soft >= needed:
+        return wanted
+    allowed = max(soft - _OTHER_FILES, soft // 2)
+    log.warning("server.few_files", extra={"limit": soft, "connections": allowed})
+    return allowed
 
 
 async def serve_admin(app: ASGIApp, *, sockets: Sequence[socket.socket], drain: asyncio.Event) -> None:

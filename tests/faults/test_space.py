@@ -108,6 +108,25 @@ def test_a_disk_full_to_the_last_byte_loses_nothing_acknowledged_and_the_gateway
         assert (gateway.pid("edge"), gateway.pid("worker:ledger")) == (edge, worker)
 
 
+@pytest.mark.parametrize("process", ["edge", "worker:ledger"])
+def test_a_process_killed_while_the_disk_is_full_is_back_when_there_is_room(
+    tmp_path: Path, small_disk: Path, process: str
+) -> None:
+    with running(tmp_path, config=configuration(log="path: var, min_free: 1B")) as gateway:
+        accept(gateway, *(stripe(f"evt_{number}", filler=1000) for number in range(200)))
+        fill(small_disk / "filler", size=free(small_disk))
+        before = gateway.pid(process)
+
+        gateway.kill(process)
+        until(lambda: lines(gateway, "child.ended"))
+        until(lambda: gateway.pid(process) not in (None, before) or len(lines(gateway, "child.ended")) > 1)
+
+        (small_disk / "filler").unlink()
+        until(lambda: takes(gateway, "evt_after"), what="an acknowledgement")
+        until(lambda: len(effects(gateway)) == 201)
+        assert sorted(effects(gateway)) == sorted(event_id for _, event_id, _ in stored(gateway))
+
+
 def test_what_retention_removes_before_a_stopped_router_came_to_it_is_a_named_and_counted_gap(tmp_path: Path) -> None:
     config = configuration("ledger", "awake", log="path: var, min_free: 1MiB, max_bytes: 2MiB")
     awake = LEDGER.replace('Router("ledger"', 'Router("awake"')

@@ -223,7 +223,7 @@ async def run_step(state: SqliteState, step: Step, name: str, crash: Callable[[]
         await asyncio.sleep(0.01 if step == "late" else 0)
         await misbehave(turn, step)
         await turn.finish()
-    except (TimeoutError, Unavailable):
+    except (TimeoutError, Unavailable, apsw.ConstraintError):
         return None
     finally:
         await turn.rollback()

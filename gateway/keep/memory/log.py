@@ -68,7 +68,6 @@ class MemoryLog:
         self._queued_bytes = self._stored_bytes = 0
         self._held = False
         self._refusal: UnavailableReason | None = None
-        self._failing: Unavailable | None = None
 
     @property
     def last_offset(self) -> int:
@@ -127,24 +126,15 @@ class MemoryLog:
         """Refuse appends with `reason`, or take them again with None."""
         self._refusal = reason
 
-    def fail_next(self, error: Unavailable) -> None:
-        """Answer the next group with `error`; it is stored all the same if `error.written` is None."""
-        self._failing = error
-
     def _store(self) -> None:
         if self._held or not self._waiting:
             return
         waiting, self._waiting, self._queued_bytes = self._waiting, [], 0
-        failing, self._failing = self._failing, None
-        if failing is not None and failing.written is False:
-            for entry in waiting:
-                _settle(entry, failing)
-            return
         events = [entry.event for entry in waiting]
         verdicts = judge(events, self._first, self._conflicting, len(self.kept) + 1)
         for entry, verdict in zip(waiting, verdicts, strict=True):
             self._keep(entry.event, verdict)
-            _settle(entry, failing or _appended(entry.event, verdict))
+            _settle(entry, _appended(entry.event, verdict))
         self._wake()
 
     def _keep(self, event: Event, verdict: Verdict) -> None:

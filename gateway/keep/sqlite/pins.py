@@ -21,17 +21,18 @@ class Pin(NamedTuple):
     cursor: int
 
 
-def read_pins(folder: Path, log_id: str) -> dict[str, Pin]:
+def read_pins(folder: Path, log_id: str) -> dict[str, Pin | None]:
     """Return what each registered router needs. A router whose cursor belongs to another log needs everything.
 
-    A state file that cannot be read holds nothing back: one broken file must not stop the log for the others.
+    None stands for a state file that cannot be read now: what it needs is what it was last known to need.
     """
-    pins: dict[str, Pin] = {}
+    pins: dict[str, Pin | None] = {}
     for path in sorted((folder / STATE_FOLDER).glob("*.db")):
         try:
             pin = _pin(path, log_id)
         except (apsw.Error, DamagedError, DependencyError, msgspec.DecodeError) as error:
             log.warning("log.state_unreadable", extra={"router": path.stem, "error": type(error).__name__})
+            pins[path.stem] = None
             continue
         if pin is not None:
             pins[path.stem] = pin

@@ -41,7 +41,7 @@ class Retention:
         connection: the writer's.
         retention: how long events stay, in seconds.
         max_bytes: how much of the disk they may take.
-        read_pins: what each router needs now.
+        read_pins: what each router needs now; None for one that cannot be asked.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Retention:
         *,
         retention: float,
         max_bytes: int,
-        read_pins: Callable[[], Mapping[str, Pin]],
+        read_pins: Callable[[], Mapping[str, Pin | None]],
     ) -> None:
         self._connection = connection
         self._retention_us = int(retention * 1e6)
@@ -64,8 +64,8 @@ class Retention:
 
     def follow(self, now_us: int) -> Mapping[str, Pin]:
         """Note durably which routers moved, and forget those that are gone; return what each needs."""
-        pins = self._read_pins()
         known = self._followers("seq")
+        pins = self._pins(known)
         moved = [(name, pin.needed_after, now_us) for name, pin in pins.items() if known.get(name) != pin.needed_after]
         gone = [(name,) for name in known.keys() - pins.keys()]
         if moved or gone:
@@ -96,12 +96,22 @@ class Retention:
         if taken == 0:
             return False
         first, end = rows[0][0], rows[taken - 1][0]
-        missed = {name: max(first, pin.cursor + 1) for name, pin in self._read_pins().items() if pin.cursor < end}
+        pins = self._pins(self._followers("seq"))
+        missed = {name: max(first, pin.cursor + 1) for name, pin in pins.items() if pin.cursor < end}
         with Transaction(self._connection):
             self._connection.execute("delete from event where seq <= ?", (end,))
             for router, start in missed.items():
                 self._note_gap(router, start, end, now_us)
         return taken == SLICE_ROWS
+
+    def _pins(self, known: Mapping[str, int]) -> Mapping[str, Pin]:
+        """Return what each router needs. One that cannot be asked stands where it was last seen; it may go idle there.
+
+        Were it left out, what it has not handled would go uncounted. A file that never was a router's is left out.
+        """
+        seen = {name: Pin(seq, seq) for name, seq in known.items()}
+        found = ((name, pin or seen.get(name)) for name, pin in self._read_pins().items())
+        return {name: pin for name, pin in found if pin is not None}
 
     def _followers(self, column: str) -> dict[str, int]:
         rows: list[Any] = self._connection.execute(f"select router, {column} from follower").fetchall()

@@ -171,6 +171,19 @@ def register(path: Path, router: str, log_id: str, position: int) -> bool:
             raise DamagedError(path) from error
 
 
+def refuse_beyond(router: str, cursor: int, end: int) -> None:
+    """Refuse a cursor beyond the log's end (design 6.6).
+
+    Raises:
+        DependencyError: it is; the message has the remedy.
+    """
+    if cursor > end:
+        raise DependencyError(
+            f"router {router} stands at {cursor}, beyond the log's end at {end}: the log was restored from an older"
+            f" backup. Restore the state files of the same backup, or `gateway routers forget {router}` to start anew"
+        )
+
+
 def _open_file(path: Path) -> apsw.Connection:
     connection = open_writer(path)
     # The turn is asked for on the event loop's thread, which waits for nobody's lock: the committer asks again.
@@ -238,8 +251,4 @@ def _check_cursor(connection: apsw.Connection, router: str, log: LogPlace) -> No
     row = connection.execute("select offset from gateway_cursor where partition = 0").fetchone()
     if row is None:
         raise DependencyError(f"router {router} has lost its position: restore its state file from a backup")
-    if row[0] > log.end:
-        raise DependencyError(
-            f"router {router} stands at {row[0]}, beyond the log's end at {log.end}: the log was restored from an older"
-            f" backup. Restore the state files of the same backup, or `gateway routers forget {router}` to start anew"
-        )
+    refuse_beyond(router, row[0], log.end)

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +120,26 @@ def test_a_released_lock_can_be_taken_again(tmp_path: Path) -> None:
     with pytest.raises(DependencyError):
         first.acquire()
     second.release()
+
+
+def test_a_forked_child_does_not_keep_the_lock_of_a_holder_that_died(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; from gateway.keep.sqlite.connection import FileLock;"
+        " lock = FileLock(Path(sys.argv[1])); lock.acquire();"
+        " os.fork() and signal.pause();"
+        " print('held', flush=True); signal.pause()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "x.db")], stdout=subprocess.PIPE, start_new_session=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+
+        try:
+            with FileLock(tmp_path / "x.db"):
+                pass
+        finally:
+            os.killpg(holder.pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ class Rig:
 
     def __init__(self, connection: apsw.Connection, *, events: int, max_bytes: int = 2**40) -> None:
         self.connection = connection
-        self.pins: dict[str, Pin] = {}
+        self.pins: dict[str, Pin | None] = {}
         self.now_us = NOW_US
         self.events = events
         for number in range(events):
@@ -183,13 +183,38 @@ def test_a_state_file_pins_by_its_cursor_and_one_of_another_log_pins_everything(
     assert pins == {"billing": Pin(42, 42), "stranger": Pin(0, 0)}
 
 
-def test_an_unreadable_state_file_holds_nothing_back_and_is_named(
+def test_a_router_whose_state_cannot_be_read_keeps_what_it_was_last_seen_to_need(connection: apsw.Connection) -> None:
+    rig = Rig(connection, events=30)
+    rig.pin("billing", 12)
+    rig.retention.follow(rig.now_us)
+    rig.pins["billing"] = None
+    rig.pins["stranger"] = None
+
+    rig.let_go()
+
+    assert rig.stored()[0] == 13
+    assert rig.gaps() == []
+
+
+def test_what_goes_although_a_routers_state_cannot_be_read_is_a_counted_gap(connection: apsw.Connection) -> None:
+    rig = Rig(connection, events=30)
+    rig.pin("billing", 12)
+    rig.retention.follow(rig.now_us)
+    rig.pins["billing"] = None
+    rig.pass_days(11)
+
+    rig.let_go()
+
+    assert rig.gaps() == [("billing", 13, 29, 17)]
+
+
+def test_an_unreadable_state_file_is_named_and_says_nothing_of_what_it_needs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "broken.db").write_bytes(b"no database" * 1000)
 
-    assert read_pins(tmp_path, "log-1") == {}
+    assert read_pins(tmp_path, "log-1") == {"broken": None}
     assert [(record.message, record.__dict__["router"]) for record in caplog.records] == [
         ("log.state_unreadable", "broken")
     ]

@@ -164,7 +164,7 @@ async def test_read_does_not_see_a_finished_turn_before_its_commit(committer: Co
     lost = first.finish()
     await second.granted
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(apsw.ConstraintError):
         await second.tx.execute("insert or rollback into note values ('a')")
 
     assert await asked == [("a",)]
@@ -227,10 +227,12 @@ async def test_transaction_lost_to_a_conflict_clause_fails_all_of_its_group(
     kept = first.finish()
     await second.granted
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(apsw.ConstraintError):
         await second.tx.execute("insert or rollback into note values ('a')")
-    with pytest.raises(Unavailable):
+    with pytest.raises(apsw.ConstraintError):
         await second.tx.execute("insert into note values ('c')")
+    with pytest.raises(apsw.ConstraintError):
+        second.finish()
 
     assert isinstance(kept.exception(), Unavailable)
     assert await committer.submit(note("d")) == "d"

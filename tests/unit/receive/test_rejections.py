@@ -1,4 +1,6 @@
 import logging
+import os
+import stat
 from typing import Any
 
 import pytest
@@ -29,6 +31,17 @@ async def test_what_is_written_is_read_back_newest_first(tmp_path):
     assert read_rejections(tmp_path, limit=2) == [
         make_rejection(number, signature_age=1.5, header_names=("x-a",)) for number in (2, 1)
     ]
+
+
+async def test_the_file_is_for_its_owner_alone(tmp_path):
+    kept = Rejections(tmp_path)
+    kept.add(make_rejection())
+    former = os.umask(0o022)
+
+    await kept.flush()
+
+    os.umask(former)
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
 
 
 async def test_memory_holds_the_last_thousand():
