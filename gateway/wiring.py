@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, suppress
@@ -44,10 +43,6 @@ from gateway.process.wake import WakeListener, Waker
 from gateway.providers import PROVIDERS
 from gateway.providers.custom import provider_from
 from gateway.receive.app import Edge, EdgeOptions, edge_app
-
-# The log's writer thread asks for the interpreter's lock a few times a batch, and would mostly wait for it at the
-# default of 5 ms: a fifth more deliveries a second at 64 connections.
-_SWITCH_SECONDS = 0.0002
 
 
 def sources(settings: Settings) -> Mapping[str, Source]:
@@ -161,7 +156,6 @@ async def run_edge(
     Raises:
         PoisonedError: an I/O error on commit; the process must end.
     """
-    sys.setswitchinterval(_SWITCH_SECONDS)
     compiled = sources(settings)
     poisoned = asyncio.Event()
     waker = Waker([wake_path(settings.log.path, router.name) for router in settings.routers])

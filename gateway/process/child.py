@@ -34,18 +34,21 @@ def main() -> int:
     logs.configure(process=orders.process, secrets=wiring.secret_texts(orders.settings))
     try:
         uvloop.run(_run(orders, lifeline))
-    except (ConfigError, PluginError) as error:
-        log.error("child.cannot_start", extra={"cause": str(error)})  # noqa: TRY400 - the message is the remedy
-        return EXIT_CONFIG
-    except DependencyError as error:
-        log.error("child.cannot_start", extra={"cause": str(error)})  # noqa: TRY400
-        return EXIT_DEPENDENCY
     except PoisonedError:
         return EXIT_POISONED
-    except GatewayError as error:  # a damaged file may be put right while the others go on
-        log.error("child.cannot_start", extra={"cause": str(error)})  # noqa: TRY400
+    except GatewayError as error:
+        log.error("child.cannot_start", extra={"cause": str(error)})  # noqa: TRY400 - the message is the remedy
+        return _status_of(error)
+    except Exception:  # one line that redaction has seen, instead of a bare trace
+        log.exception("child.failed")
         return EXIT_FAILED
     return 0
+
+
+def _status_of(error: GatewayError) -> int:
+    if isinstance(error, ConfigError | PluginError):
+        return EXIT_CONFIG
+    return EXIT_DEPENDENCY if isinstance(error, DependencyError) else EXIT_FAILED
 
 
 def _die_with_the_supervisor() -> None:

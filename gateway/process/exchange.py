@@ -49,12 +49,17 @@ class Limits:
 
 
 class Desk:
-    """What all connections of one server share."""
+    """What all connections of one server share.
+
+    Attributes:
+        room: how many connections were ended for others that have not come yet.
+    """
 
     def __init__(self, app: ASGIApp, limits: Limits, refused: RefusedByServer) -> None:
         self.app = app
         self.limits = limits
         self.refused = refused
+        self.room = 0
         self.empty = asyncio.Event()
         self.empty.set()
 

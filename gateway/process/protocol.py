@@ -9,7 +9,9 @@ This module and `exchange` alone know uvicorn's internals (it is pinned; `test_s
 """
 
 import asyncio
+import heapq
 import logging
+import math
 import time
 from typing import Any, cast
 from urllib.parse import unquote
@@ -31,6 +33,9 @@ log = logging.getLogger("gateway.process")
 _LINGER_SECONDS = 1.0
 # Beyond `connections`, so many more are told 503; further ones are cut off.
 _TURNED_AWAY_AT_ONCE = 256
+# With all connections taken, one whose request is not whole after this many seconds gives way to a new one.
+_PATIENCE_WHEN_FULL = 0.5
+_ENDED_AT_ONCE = 32
 _FEED_BYTES = 32 * 2**10
 _PIPELINED = 16
 
@@ -75,11 +80,40 @@ class GatewayProtocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", transport))
         self._desk.empty.clear()
         excess = len(self.connections) - self._limits.connections
+        if excess <= 0 or self._make_room():
+            return
         if excess > _TURNED_AWAY_AT_ONCE:
             self.transport.abort()
-        elif excess > 0:
+        else:
             self._note_first_byte()
             self._refuse("overloaded", responses.UNAVAILABLE_CLOSING)
+
+    def _make_room(self) -> bool:
+        """End the connections that have kept us waiting for longest, a few at a time; return whether there was one.
+
+        Else a single stranger with half requests could have every genuine delivery turned away.
+        """
+        if self._desk.room:
+            self._desk.room -= 1
+            return True
+        before = time.monotonic() - _PATIENCE_WHEN_FULL
+        waiting = [
+            other
+            for other in self.connections
+            if other is not self and isinstance(other, GatewayProtocol) and other.awaited_since() < before
+        ]
+        slowest = heapq.nsmallest(_ENDED_AT_ONCE, waiting, key=GatewayProtocol.awaited_since)
+        for other in slowest:
+            other.transport.abort()
+        self._desk.room = max(len(slowest) - 1, 0)
+        return bool(slowest)
+
+    def awaited_since(self) -> float:
+        """Return since when the peer has not sent a whole request; infinity if it is not the peer who is awaited."""
+        unfinished = self._in_message and self._current is self.cycle
+        if self.transport.is_closing() or not (self._current is None or unfinished):
+            return math.inf
+        return self.first_byte if self._in_message else self._idle_since
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let what runs know; what waits in the pipeline was never begun."""

@@ -278,3 +278,17 @@ async def test_health_shows_disk_numbers_within_a_second_or_so(tmp_path: Path) -
         await opened.append(*[make_event(body=b"x" * 5000) for _ in range(100)])
 
         await until(lambda: opened.log.health().bytes > before + 100 * 5000, "the size")
+
+
+async def test_a_writer_that_fails_outside_its_commits_poisons_the_log(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("the workers cannot be woken")
+
+    poisoned = asyncio.Event()
+    log = SqliteLog(LogOptions(folder=tmp_path, min_free=0), wake=fail, on_poison=poisoned.set)
+
+    await asyncio.gather(*log.append([make_event("evt_1")]))
+
+    await asyncio.wait_for(poisoned.wait(), 10)
+    assert log.health().writable is False
+    await log.close()

@@ -16,8 +16,10 @@ from gateway.keep.sqlite.connection import open_reader, open_writer
 from gateway.keep.sqlite.log import SqliteLog
 from gateway.keep.sqlite.options import LogOptions, wall_us
 from gateway.keep.sqlite.reader import SqliteReader
+from gateway.keep.sqlite.schema import FILE_NAME
 from gateway.keep.sqlite.state import register
 from tests import commands
+from tests.log_builders import until
 
 DAY_US = 86_400_000_000
 
@@ -58,10 +60,15 @@ def test_an_edge_prepares_a_log_that_ends_at_a_routers_cursor(folder: Path) -> N
 
 
 async def crashed_log(settings: Settings, scratch: Path) -> None:
-    """Leave a log as `kill -9` does: one event stored, its id in no table."""
+    """Leave a log as `kill -9` does: two events stored, the id of the second in no table."""
     log = SqliteLog(LogOptions(folder=scratch, min_free=0), wake=lambda: None, on_poison=lambda: None)
     await asyncio.gather(*log.append([commands.admitted(settings, 1, "evt_1")]))
+    connection = open_reader(scratch / FILE_NAME)
+    # The first gathering begins at once, the next one a minute later.
+    await until(lambda: connection.execute("select value from meta where key = 'indexed_seq'").get == 1)
+    await asyncio.gather(*log.append([commands.admitted(settings, 2, "evt_2")]))
     shutil.copytree(scratch, settings.log.path)
+    connection.close()
     await log.close()
 
 
@@ -74,7 +81,7 @@ def test_ids_that_a_crash_left_in_memory_keep_their_sources_window(folder: Path,
     wiring.prepare(settings, edge=True, routers=())
 
     connection = open_reader(wiring.log_path(settings.log))
-    expires_day = int(connection.execute("select expires_day from id").get)
+    expires_day = int(connection.execute("select expires_day from id where seq = 2").get)
     connection.close()
     assert expires_day >= wall_us() // DAY_US + 40
 

@@ -8,8 +8,8 @@ import fcntl
 import os
 import sys
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,23 +32,22 @@ def open_writer(
 
     Raises:
         DamagedError: the file is no database.
-        DependencyError: it cannot be opened, or another process keeps it locked.
+        DependencyError: it cannot be opened, another process keeps it locked, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     create_private(path)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
-        connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=cached_statements)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        if vfs is not None:
-            # A VFS written in Python has no shared memory, which WAL mode needs unless the file is had alone.
-            connection.pragma("locking_mode", "exclusive")
-        if page_size is not None:
-            connection.pragma("page_size", page_size)
-            connection.pragma("auto_vacuum", "incremental")
-        connection.pragma("journal_mode", "wal")
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise DamagedError(path) from error
+        with opening(path):
+            connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=cached_statements)
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            if vfs is not None:
+                # A VFS written in Python has no shared memory, which WAL mode needs unless the file is had alone.
+                connection.pragma("locking_mode", "exclusive")
+            if page_size is not None and not connection.pragma("page_count"):
+                connection.pragma("page_size", page_size)
+                connection.pragma("auto_vacuum", "incremental")
+            connection.pragma("journal_mode", "wal")
     except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError, apsw.BusyError) as error:
         raise DependencyError(f"cannot write {path} ({error}); check its owner, and what else uses it") from error
     connection.wal_autocheckpoint(0)
@@ -61,6 +60,22 @@ def open_writer(
     ):
         connection.pragma(name, value)
     return connection
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Say what a damaged file or a full disk means for whoever opens `path`.
+
+    Raises:
+        DamagedError: the file is no database, or not a whole one.
+        DependencyError: there is no room to open it.
+    """
+    try:
+        yield
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise DamagedError(path) from error
+    except apsw.FullError as error:
+        raise DependencyError(f"the disk is full: make room for {path}") from error
 
 
 def create_private(path: Path) -> None:
@@ -140,9 +155,10 @@ class FileLock:
             raise DependencyError(
                 f"{self._path.name.removesuffix('.lock')} is in use by {holder or 'another process'}; stop it first"
             ) from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, _who().encode(errors="replace"), 0)
         self._fd = fd
+        with suppress(OSError):  # on a full disk the holder stays unnamed
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, _who().encode(errors="replace"), 0)
         os.register_at_fork(after_in_child=_forgetter(self))
 
     def forget(self) -> None:

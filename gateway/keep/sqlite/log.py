@@ -13,13 +13,13 @@ from contextlib import suppress
 
 import apsw
 
-from gateway.core.errors import DamagedError, Unavailable, UnavailableReason
+from gateway.core.errors import Unavailable, UnavailableReason
 from gateway.core.event import Event
 from gateway.keep.envelope import encode
 from gateway.keep.ports import Appended, LogHealth
 from gateway.keep.sqlite.batches import CACHED_STATEMENTS, Batches, Result
 from gateway.keep.sqlite.checkpoints import Checkpoints
-from gateway.keep.sqlite.connection import FileLock, migrate, open_writer
+from gateway.keep.sqlite.connection import FileLock, migrate, open_writer, opening
 from gateway.keep.sqlite.expiry import Expiry
 from gateway.keep.sqlite.ids import Ids
 from gateway.keep.sqlite.options import Entry, LogOptions, steady, wall_us
@@ -74,24 +74,22 @@ class SqliteLog:
         self._lock = FileLock(options.folder / FILE_NAME)
         self._lock.acquire()
         try:
-            self._connection = _open(options)
-            migrate(self._connection, MIGRATIONS)
-            self.log_id = str(self._connection.execute("select value from meta where key = 'log_id'").get)
-            expiry = Expiry(self._connection, options, wall_us=now_us, steady=steady_now)
-            ids = Ids(self._connection, expiry.day_of)
-            self._batches = Batches(self._connection, ids)
-            second = None if options.vfs else lambda: _open(options)
-            self._upkeep = Upkeep(
-                self._connection,
-                options,
-                ids=ids,
-                expiry=expiry,
-                checkpoints=Checkpoints(self._connection, second),
-                log_id=self.log_id,
-            )
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            self._lock.release()
-            raise DamagedError(options.folder / FILE_NAME) from error
+            with opening(options.folder / FILE_NAME):
+                self._connection = _open(options)
+                migrate(self._connection, MIGRATIONS)
+                self.log_id = str(self._connection.execute("select value from meta where key = 'log_id'").get)
+                expiry = Expiry(self._connection, options, wall_us=now_us, steady=steady_now)
+                ids = Ids(self._connection, expiry.day_of)
+                self._batches = Batches(self._connection, ids)
+                second = None if options.vfs else lambda: _open(options)
+                self._upkeep = Upkeep(
+                    self._connection,
+                    options,
+                    ids=ids,
+                    expiry=expiry,
+                    checkpoints=Checkpoints(self._connection, second),
+                    log_id=self.log_id,
+                )
         except BaseException:
             self._lock.release()
             raise

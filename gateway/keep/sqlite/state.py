@@ -15,10 +15,10 @@ from typing import Any, Self
 
 import apsw
 
-from gateway.core.errors import DamagedError, DependencyError
+from gateway.core.errors import DependencyError
 from gateway.keep.sqlite.blame import SqliteBlame, take_over
 from gateway.keep.sqlite.committer import Committer
-from gateway.keep.sqlite.connection import FileLock, migrate, open_writer
+from gateway.keep.sqlite.connection import FileLock, migrate, open_writer, opening
 from gateway.keep.sqlite.fence import Fence
 from gateway.keep.sqlite.names import HandlerNames
 from gateway.keep.sqlite.parking import SqliteParking
@@ -109,11 +109,9 @@ class SqliteState:
         lock = FileLock(path)
         lock.acquire()
         try:
-            connection = _open_file(path)
-            unclean = _take(connection, router, log)
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            lock.release()
-            raise DamagedError(path) from error
+            with opening(path):
+                connection = _open_file(path)
+                unclean = _take(connection, router, log)
         except BaseException:
             lock.release()
             raise
@@ -160,15 +158,12 @@ def register(path: Path, router: str, log_id: str, position: int) -> bool:
         DamagedError: the file is damaged.
         GatewayError: a newer gateway wrote it.
     """
-    with FileLock(path):
+    with FileLock(path), opening(path):
+        connection = _open_file(path)
         try:
-            connection = _open_file(path)
-            try:
-                return _register(connection, router, log_id, position)
-            finally:
-                connection.close()
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            raise DamagedError(path) from error
+            return _register(connection, router, log_id, position)
+        finally:
+            connection.close()
 
 
 def refuse_beyond(router: str, cursor: int, end: int) -> None:

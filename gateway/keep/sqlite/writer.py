@@ -58,6 +58,8 @@ class Writer:
                 if entries:
                     self._store(entries)
                 self._tidy(stored=bool(entries))
+        except Exception as error:  # noqa: BLE001 - a thread that ended unnoticed would leave appends waiting for ever
+            self._poison(error)
         finally:
             self._answers.ended(poisoned=self._poisoned)
 
