@@ -73,9 +73,6 @@ def of_worker(
         async for progress in _followed(worker, id, total):
             yield progress
 
-    async def cancel_replay(id: str) -> bool:  # noqa: A002 - as above
-        return await worker.cancel_replay(id)
-
     async def pause() -> str:
         await worker.pause()
         return state.pausing.paused()
@@ -90,7 +87,6 @@ def of_worker(
         "pause": pause,
         "resume": resume,
         "replay": replay,
-        "cancel_replay": cancel_replay,
     }
 
 
