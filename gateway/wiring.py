@@ -12,8 +12,11 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
 from gateway.admin.edge import EdgeMetrics, EdgeSample
-from gateway.admin.metrics import registry_of, text
+from gateway.admin.metrics import registry_of
 from gateway.admin.processes import ProcessMetrics
 from gateway.admin.worker import WorkerMetrics
 from gateway.api import Router
@@ -81,9 +84,13 @@ def own_role(settings: Settings, role: str) -> FileLock:
     return FileLock(make_runtime_folder(settings.log.path) / role)
 
 
-def process_metrics(process: str) -> bytes:
-    """Return what a process without events of its own tells of itself."""
-    return text(registry_of([ProcessMetrics(process, version("webhook-gateway"))]))
+def told_by(process: str, *metrics: Collector) -> CollectorRegistry:
+    """Return what a process tells in a scrape: of itself, and `metrics`."""
+    return registry_of([*metrics, ProcessMetrics(process, version("webhook-gateway"))])
+
+
+def _reading(settings: Settings) -> closing[SqliteReader]:
+    return closing(SqliteReader(log_path(settings.log)))
 
 
 def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
@@ -101,16 +108,13 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
         raise DependencyError(
             f"there is no log in {settings.log.path} yet; start `gateway serve` or `gateway run` first"
         )
-    reader = SqliteReader(log_path(settings.log))
-    try:
+    with _reading(settings) as reader:
         if edge:
             _refuse_restored_log(settings, reader.log_id(), reader.last_seq())
         for name, router in imported.items():
             position = reader.last_seq() if router.start == "latest" else reader.first_seq() - 1
             with suppress(DamagedError):  # its worker says so, again and again; the others are not to wait for it
                 register(state_path(settings.log, name), name, reader.log_id(), position)
-    finally:
-        reader.close()
 
 
 def _refuse_restored_log(settings: Settings, log_id: str, end: int) -> None:
@@ -162,8 +166,7 @@ async def run_edge(
     log = SqliteLog(_log_options(settings, compiled), wake=waker, on_poison=poisoned.set)
     metrics = EdgeMetrics(compiled, lambda: _edge_sample(settings, log, edge))
     edge = edge_app(compiled, log, metrics, options=_edge_options(settings))
-    process = ProcessMetrics("edge", version("webhook-gateway"))
-    asked = operations.of_edge(log, registry_of([metrics, process]))
+    asked = operations.of_edge(log, told_by("edge", metrics))
     async with AsyncExitStack() as held:
         held.push_async_callback(log.close)
         await _control(held, settings, "edge", asked)
@@ -206,19 +209,20 @@ async def run_worker(settings: Settings, name: str, drain: asyncio.Event, ready:
     router = import_router(configured)
     poisoned = asyncio.Event()
     async with AsyncExitStack() as held:
-        reader, history = (SqliteReader(log_path(settings.log)) for _ in range(2))
+        reader = SqliteReader(log_path(settings.log))
         place = LogPlace(reader.log_id(), reader.last_seq())
         state = SqliteState.open(state_path(settings.log, name), router=name, log=place, on_poison=poisoned.set)
         held.push_async_callback(state.close)
         subscription = state.subscribe(reader)
         listener = WakeListener(wake_path(settings.log.path, name), subscription.wake)
         held.callback(listener.close)
-        ports = _ports(state, subscription, SqliteHistory(history))
+        history = SqliteHistory(SqliteReader(log_path(settings.log)))
+        held.push_async_callback(history.close)
+        ports = _ports(state, subscription, history)
         worker, metrics = _worker(router, ports, settings, configured.concurrency)
-        process = ProcessMetrics(f"worker:{name}", version("webhook-gateway"))
-        counting = partial(_count, settings)
-        asked = operations.of_worker(worker, state, registry_of([metrics, process]), counting)
-        await _control(held, settings, f"worker:{name}", asked)
+        process = f"worker:{name}"
+        asked = operations.of_worker(worker, state, told_by(process, metrics), partial(_count, settings))
+        await _control(held, settings, process, asked)
         draining = asyncio.create_task(_drain_when(drain, worker, settings.server.drain))
         held.push_async_callback(_ended, draining)
         ready()
@@ -299,11 +303,8 @@ def catalogue(settings: Settings) -> SqliteCatalogue:
 
 def _count(settings: Settings, where: Filter) -> tuple[int, int]:
     """Return how many stored events fit, and the log's last offset before they were counted."""
-    reader = SqliteReader(log_path(settings.log))
-    try:
+    with _reading(settings) as reader:
         end = reader.last_seq()
-    finally:
-        reader.close()
     with closing(catalogue(settings)) as stored:
         return stored.count(where), end
 
@@ -328,28 +329,24 @@ def forget_router(settings: Settings, router: str) -> None:
 def router_status(settings: Settings, router: str) -> RouterSample:
     """Return a router's numbers, read from its files."""
     kept = state_reader.summary(state_path(settings.log, router))
+    sample = RouterSample(
+        backlog_events=0,
+        oldest_unprocessed_seconds=0.0,
+        retries_parked=kept.parked,
+        dead_letters=kept.dead,
+        gap_events=0,
+        paused=kept.paused,
+    )
     if not log_path(settings.log).exists() or kept.cursor is None:
-        return RouterSample(
-            backlog_events=0,
-            oldest_unprocessed_seconds=0.0,
-            retries_parked=kept.parked,
-            dead_letters=kept.dead,
-            gap_events=0,
-            paused=kept.paused,
-        )
-    reader = SqliteReader(log_path(settings.log))
-    try:
+        return sample
+    with _reading(settings) as reader:
         oldest_us = reader.oldest_received_after(kept.cursor)
-        return RouterSample(
+        return replace(
+            sample,
             backlog_events=reader.count_after(kept.cursor),
             oldest_unprocessed_seconds=0.0 if oldest_us is None else max(0.0, time.time() - oldest_us / 1e6),
-            retries_parked=kept.parked,
-            dead_letters=kept.dead,
             gap_events=reader.gap_events(router),
-            paused=kept.paused,
         )
-    finally:
-        reader.close()
 
 
 def operate_offline(
@@ -366,9 +363,8 @@ def operate_offline(
 async def _operated(settings: Settings, router: str, op: str, arguments: Mapping[str, Any]) -> Any:
     if not state_path(settings.log, router).exists():
         raise DependencyError(f"router {router} has no state yet; it is made when `gateway run` first starts it")
-    reader = SqliteReader(log_path(settings.log))
-    place = LogPlace(reader.log_id(), reader.last_seq())
-    reader.close()
+    with _reading(settings) as reader:
+        place = LogPlace(reader.log_id(), reader.last_seq())
     state = SqliteState.open(state_path(settings.log, router), router=router, log=place)
     try:
         asked = partial(_begin_replay, settings, state, place) if op == "replay" else operations.of_state(state)[op]

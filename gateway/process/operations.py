@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.admin.metrics import text
 from gateway.handle.pump import Worker
-from gateway.keep.ports import DeadFilter, DeadReason, EventLog, Filter, Pausing, Replay
+from gateway.keep.ports import DeadFilter, DeadReason, EventLog, Filter, Parking, Pausing, Replay
 
 Operation = Callable[..., Any]
 
@@ -18,24 +18,12 @@ _PROGRESS_EVERY = 0.2
 _HEARTBEAT_TICKS = 25
 
 
-class DeadLetters(Protocol):
-    """The dead letters of one router, to be changed."""
-
-    async def retry_dead(self, where: DeadFilter) -> int:
-        """Let them run again; return how many."""
-        ...
-
-    async def purge_dead(self, where: DeadFilter) -> int:
-        """Forget them; return how many."""
-        ...
-
-
 class RouterState(Protocol):
     """What a router keeps, as far as commands change it."""
 
     @property
-    def parking(self) -> DeadLetters:
-        """Its dead letters."""
+    def parking(self) -> Parking:
+        """Its retries and dead letters."""
         ...
 
     @property

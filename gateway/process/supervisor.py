@@ -17,6 +17,7 @@ from typing import Any
 from gateway import wiring
 from gateway.admin.app import admin_app
 from gateway.admin.health import Readiness, assess
+from gateway.admin.metrics import text
 from gateway.config.settings import ServerSettings, Settings
 from gateway.core.errors import DependencyError, GatewayError
 from gateway.process import control, logs, runtime, server
@@ -82,6 +83,7 @@ class _Supervisor:
     ) -> None:
         self._settings = settings
         self._admin = admin
+        self._registry = wiring.told_by("supervisor")
         self._stopping = asyncio.Event()
         fds = tuple(bound.fileno() for bound in public)
         self._edge = [Child(Orders(process="edge", settings=settings, sockets=fds))] if public else []
@@ -139,7 +141,7 @@ class _Supervisor:
     async def _collect(self) -> list[tuple[str, bytes | None]]:
         children = (*self._edge, *self._workers)
         texts = await asyncio.gather(*(self._ask(child, "metrics") for child in children))
-        own = [("supervisor", wiring.process_metrics("supervisor"))]
+        own = [("supervisor", text(self._registry))]
         return own + [
             (child.name, None if text is None else text.encode()) for child, text in zip(children, texts, strict=True)
         ]
