@@ -21,6 +21,7 @@ from gateway.keep.sqlite.log import SqliteLog
 from gateway.keep.sqlite.options import LogOptions
 from gateway.keep.sqlite.reader import SqliteReader
 from gateway.keep.sqlite.state import LogPlace, SqliteState, register
+from gateway.wiring import embedded
 
 START_US = 1_790_000_000_000_000
 HOSTILE = "evt_\x1b[2J\u202e"
@@ -145,12 +146,12 @@ def with_state(settings: Settings, change: Callable[[SqliteState, list[Stored]],
     """Register the router at the log's beginning, and change its state by `change(state, stored)`."""
 
     async def run() -> None:
-        path = wiring.log_path(settings.log)
+        path = embedded.log_path(settings.log)
         reader = SqliteReader(path)
         stored = list(reader.read_after(0, 100, 2**20))
         place = LogPlace(reader.log_id(), reader.last_seq())
         reader.close()
-        state_path = wiring.state_path(settings.log, "billing")
+        state_path = embedded.state_path(settings.log, "billing")
         state_path.parent.mkdir(parents=True, exist_ok=True)
         register(state_path, "billing", place.log_id, 0)
         state = SqliteState.open(state_path, router="billing", log=place)

@@ -12,7 +12,8 @@ import msgspec
 from gateway import testing
 from gateway.api import Backoff, Context, Router
 from gateway.core.event import Event, body_bound_digest
-from gateway.handle.pump import Ports, Worker, WorkerSettings
+from gateway.handle.equipment import Ports, WorkerSettings
+from gateway.handle.pump import Worker
 from gateway.keep.ports import DeadFilter, DeadLetter, Filter, MarkKey, Position, Replay, Stored
 from gateway.keep.sqlite.state import SqliteState
 

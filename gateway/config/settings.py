@@ -34,10 +34,60 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogSettings:
-    """The event log: where it is kept, how long, how much of the disk it may take, how much may wait in memory."""
+class OAuthSettings:
+    """Where SASL OAUTHBEARER tokens come from: the client-credentials grant (RFC 6749, section 4.4)."""
 
-    engine: Literal["sqlite"] = "sqlite"
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecuritySettings:
+    """How to connect to the brokers; PEM files. `mechanism` is None without SASL."""
+
+    tls: bool = False
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    oauth: OAuthSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSettings:
+    """How `gateway topics create` makes topics, and what a start asks of them."""
+
+    partitions: int = 12
+    replication: int = 3
+    min_insync: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSettings:
+    """The Kafka engine. `spool` is the folder of the spool, None for no spool; `dedupe_warm` is in seconds."""
+
+    bootstrap: tuple[str, ...]
+    prefix: str = "webhooks"
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    topics: TopicSettings = field(default_factory=TopicSettings)
+    spool: Path | None = None
+    dedupe_max_ids: int = 2_000_000
+    dedupe_warm: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """The event log: where it is kept, how long, how much of the disk it may take, how much may wait in memory.
+
+    `kafka` is set for engine `kafka` alone; `path` then holds the sockets of the processes and the rejections.
+    """
+
+    engine: Literal["sqlite", "kafka"] = "sqlite"
+    kafka: KafkaSettings | None = None
     path: Path = Path("var")
     retention: float = 14 * 86400.0
     max_bytes: int = 20 * 2**30
@@ -48,9 +98,11 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """Where marks are kept, and for how long."""
+    """Where marks are kept, and for how long. `dsn` and `connections` (of one worker) are for engine `postgres`."""
 
-    engine: Literal["sqlite"] = "sqlite"
+    engine: Literal["sqlite", "postgres"] = "sqlite"
+    dsn: str | None = field(default=None, repr=False)
+    connections: int = 10
     marks: float = 90 * 86400.0
 
 

@@ -5,6 +5,7 @@
       DependencyError              something outside cannot be reached or is held by another; exit status 3
       DamagedError                 a file of ours cannot be understood; names it and the remedy
       Unavailable(reason)          our fault, the sender should retry: 503 + Retry-After
+      TooLargeError                an event larger than the log takes: 413
       EnvelopeError                a stored record that cannot be decoded: a dead letter
       PluginError                  a wrong registration; start-up only
       PoisonedError                an I/O error on commit: the process must end, never retry the fsync
@@ -15,7 +16,7 @@ neither is an exception.
 
 from typing import Literal
 
-UnavailableReason = Literal["overloaded", "deadline", "log_down", "disk_full", "draining"]
+UnavailableReason = Literal["overloaded", "deadline", "log_down", "disk_full", "draining", "store_down"]
 
 
 class GatewayError(Exception):
@@ -62,3 +63,7 @@ class Unavailable(GatewayError):  # noqa: N818 - it names an answer, as the glos
         super().__init__(reason)
         self.reason: UnavailableReason = reason
         self.written = written
+
+
+class TooLargeError(GatewayError):
+    """An event is larger than the log takes; nothing of its delivery was written."""

@@ -66,6 +66,16 @@ class Crew:
                 return
             self._start(entry)
 
+    def drop(self, fits: Callable[[Job], bool]) -> list[JobEntry]:
+        """Take out of the lanes what has not begun and fits; it is the caller's to forget."""
+        return self.lanes.drop(fits)
+
+    async def settle(self, fits: Callable[[Job], bool], seconds: float) -> None:
+        """Wait up to `seconds` for the outcomes of those that run and fit."""
+        tasks = {job.task for job in self._jobs if job.task is not None and fits(job)}
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
     async def drain(self, seconds: float, grace: float) -> None:
         """Start nothing more, wait up to `seconds` for what runs, and then up to `grace` for what had to be cancelled.
 

@@ -1,10 +1,12 @@
 """The window and the lanes: which pairs may start, and how far the log may be committed. Pure: no clock, no I/O.
 
 Invariants: a lane, (handler, key), has at most one pair started, and starts its pairs in the order they were offered. A
-partition's commit point moves only over an unbroken run of finished events. Nothing that was offered is forgotten.
+partition's commit point moves only over an unbroken run of finished events. Nothing that was offered is forgotten, but
+for what is dropped with its partition.
 """
 
 from collections import deque
+from collections.abc import Callable, Collection
 from typing import Generic, NamedTuple, TypeVar
 
 from gateway.keep.ports import Position
@@ -22,12 +24,13 @@ class LaneKey(NamedTuple):
 class Slot:
     """One event's place in the window; `left` counts its pairs without a durable outcome."""
 
-    __slots__ = ("left", "position", "size")
+    __slots__ = ("dropped", "left", "position", "size")
 
     def __init__(self, position: Position, size: int, left: int) -> None:
         self.position = position
         self.size = size
         self.left = left
+        self.dropped = False
 
 
 class Window:
@@ -60,8 +63,19 @@ class Window:
         slot.left -= 1
         if slot.left:
             return False
-        self._advance(slot.position.partition)
+        if not slot.dropped:
+            self._advance(slot.position.partition)
         return True
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Forget the events of these partitions: their offsets may begin anew, and what still runs moves nothing."""
+        for partition in partitions:
+            for slot in self._partitions.pop(partition, ()):
+                slot.dropped = True
+                self.events -= 1
+                self.bytes -= slot.size
+            self._newest.pop(partition, None)
+            self._passed.pop(partition, None)
 
     def take_commits(self) -> dict[int, int]:
         """Return the offsets up to which everything is finished, for the partitions that moved since the last call."""
@@ -143,6 +157,31 @@ class Lanes(Generic[T]):
             self._make_ready(queue[0])
         else:
             del self._lanes[entry.lane]
+
+    def drop(self, fits: Callable[[T], bool]) -> list[Entry[T]]:
+        """Remove and return the entries that are not started and whose item fits; what runs stays."""
+        dropped: list[Entry[T]] = []
+        for lane, queue in list(self._lanes.items()):
+            gone = [entry for entry in queue if not entry.started and fits(entry.item)]
+            if not gone:
+                continue
+            head, leaving = queue[0], set(map(id, gone))
+            left = deque(entry for entry in queue if id(entry) not in leaving)
+            self._replace(lane, head, left)
+            dropped += gone
+        self.waiting -= len(dropped)
+        return dropped
+
+    def _replace(self, lane: LaneKey, head: Entry[T], left: "deque[Entry[T]]") -> None:
+        if left:
+            self._lanes[lane] = left
+        else:
+            del self._lanes[lane]
+        if head.started or (left and left[0] is head):
+            return
+        self._ready[lane.handler].remove(head)
+        if left:
+            self._make_ready(left[0])
 
     def _make_ready(self, entry: Entry[T]) -> None:
         self._ready.setdefault(entry.lane.handler, deque()).append(entry)

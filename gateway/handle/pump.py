@@ -7,38 +7,27 @@ again. `Worker.run` is the whole life, its last step the shutdown sequence.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.api import Router
 from gateway.core.errors import PluginError, Unavailable
-from gateway.core.source import OnConflict
 from gateway.handle.breaker import Breaker
 from gateway.handle.calls import wall_clock_us
 from gateway.handle.caution import Caution
 from gateway.handle.crew import Crew
 from gateway.handle.dispatch import Dispatcher, Hooks, Rules
 from gateway.handle.durably import durably
+from gateway.handle.equipment import Ports, WorkerSettings
 from gateway.handle.gates import gates_of
 from gateway.handle.intake import Intake
 from gateway.handle.jobs import Job, JobEntry
 from gateway.handle.lanes import Window
 from gateway.handle.meter import RouterMeter, RouterSample
+from gateway.handle.rebalance import Rebalance
 from gateway.handle.replay import Replayer
-from gateway.keep.ports import (
-    Backlog,
-    Blame,
-    History,
-    Outcome,
-    Parking,
-    Pausing,
-    Replay,
-    Replays,
-    Store,
-    Subscription,
-)
+from gateway.keep.ports import Backlog, Outcome, Replay
 
 log = logging.getLogger("gateway.handle")
 
@@ -46,52 +35,6 @@ EXIT_HUNG = 71
 
 _EXPIRE_EVERY = 60.0
 _EXPIRE_SLICE = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """What `keep` gives one router's worker."""
-
-    subscription: Subscription
-    store: Store
-    parking: Parking
-    replays: Replays
-    history: History
-    pausing: Pausing
-    blame: Blame
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSettings:
-    """What the operator decides about one worker; times in seconds, sizes in bytes.
-
-    Attributes:
-        concurrency: how many handlers may be in a call at a time.
-        window_events, window_bytes: how much may be read and not yet committable.
-        parked_most: how many due retries may be under way.
-        tx_timeout: how long a handler may hold its transaction.
-        grace: how long a cancelled handler may take to end before the process is killed.
-        held_most: how many events may wait behind a parked one of a strict handler's key.
-        marks: how long marks are kept.
-        poll: how often due retries are looked for.
-        tend: how often the backlog is counted.
-        patience, farewell: how long a router's lifespan may take to open, and to close.
-        conflicts: `on_conflict` by source.
-    """
-
-    concurrency: int = 32
-    window_events: int = 2000
-    window_bytes: int = 32 * 2**20
-    parked_most: int = 64
-    tx_timeout: float = 1.0
-    grace: float = 5.0
-    held_most: int = 1000
-    marks: float = 90 * 86400.0
-    poll: float = 0.5
-    tend: float = 1.0
-    patience: float = 30.0
-    farewell: float = 3.0
-    conflicts: Mapping[str, OnConflict] = field(default_factory=dict)
 
 
 class Worker:
@@ -124,14 +67,7 @@ class Worker:
         self._parked_room = asyncio.Event()
         self._parked_under_way = 0
         self._writes: set[asyncio.Future[None]] = set()
-        rules = Rules(
-            tx_timeout=settings.tx_timeout,
-            grace=settings.grace,
-            held_most=settings.held_most,
-            conflicts=settings.conflicts,
-        )
-        hooks = Hooks(hung=self._hung, ended=self._judge, now_us=now_us)
-        dispatcher = Dispatcher(router.name, ports.store, ports.parking, meter, rules=rules, hooks=hooks)
+        dispatcher = self._dispatcher()
         self._crew = Crew(
             self._run_job,
             gates_of(router.handlers),
@@ -143,6 +79,20 @@ class Worker:
             self._crew.concurrency = 1
         self._intake = Intake(router, ports.store, ports.parking, meter, self._crew)
         self._replayer = Replayer(ports.replays, ports.history, self._intake, meter, self._caution, self._going)
+        leaving = (self._job_dropped, self._commit)
+        self._rebalance = Rebalance(ports.parking, self._crew, self._window, *leaving, patience=settings.revoke)
+        ports.subscription.listen(self._rebalance)
+
+    def _dispatcher(self) -> Dispatcher:
+        settings, ports = self._settings, self._ports
+        rules = Rules(
+            tx_timeout=settings.tx_timeout,
+            grace=settings.grace,
+            held_most=settings.held_most,
+            conflicts=settings.conflicts,
+        )
+        hooks = Hooks(hung=self._hung, ended=self._judge, now_us=self._now_us)
+        return Dispatcher(self._router.name, ports.store, ports.parking, self._meter, rules=rules, hooks=hooks)
 
     # What others ask of a worker
 
@@ -276,7 +226,8 @@ class Worker:
                 max_events=self._settings.window_events - self._window.events,
                 max_bytes=max(1, self._settings.window_bytes - self._window.bytes),
             )
-            await self._intake.admit(batch, self._window, self._log_finished)
+            async with self._rebalance.admitting:
+                await self._intake.admit(batch, self._window, self._log_finished)
             self._commit()
             read += len(batch)
             if self._caution.active and (not batch or read >= self._settings.window_events):
@@ -290,18 +241,21 @@ class Worker:
             pairs = await self._ports.parking.due(self._now_us(), room) if room else ()
             self._parked_under_way += len(pairs)
             self._parked_room.clear()
-            await self._intake.admit_parked(pairs, self._parked_finished)
+            async with self._rebalance.admitting:
+                await self._intake.admit_parked(pairs, self._parked_finished)
             await self._caution.handed_out("parked")
             with suppress(TimeoutError):
                 async with asyncio.timeout(settings.poll):
                     await self._parked_room.wait()
 
     async def _tend(self) -> None:
-        """Keep the numbers of a scrape, and forget old marks."""
+        """Keep the numbers of a scrape, follow what was ordered elsewhere, and forget old marks."""
         expires_at = 0.0
         while True:
             now = self._loop.time()
             self._backlog = await self._ports.subscription.backlog()
+            self._follow_pausing()
+            await self._replayer.adopt()
             if now >= expires_at:
                 before_us = self._now_us() - int(self._settings.marks * 1e6)
                 removed = 0
@@ -309,6 +263,16 @@ class Worker:
                     removed = await self._ports.store.expire(before_us, _EXPIRE_SLICE)
                 expires_at = now + (0.0 if removed == _EXPIRE_SLICE else _EXPIRE_EVERY)
             await asyncio.sleep(self._settings.tend)
+
+    def _follow_pausing(self) -> None:
+        """Do what another worker, or a command on another machine, has ordered."""
+        paused = bool(self._ports.pausing.paused())
+        if paused and self._going.is_set():
+            self._crew.stopped = True
+            self._going.clear()
+        elif not paused and not self._going.is_set():
+            self._breaker.reset()
+            self._go()
 
     async def _window_has_room(self) -> None:
         """Wait for a good part of the window to be free: reading one by one behind a slow event would cost too much."""
@@ -327,6 +291,12 @@ class Worker:
         entry.item.report(entry)
         self._caution.may_end()
 
+    def _job_dropped(self, entry: JobEntry) -> None:
+        self._intake.left(entry.item)
+        if entry.slot is None:
+            self._parked_finished(entry)
+        self._caution.may_end()
+
     def _log_finished(self, entry: JobEntry) -> None:
         if entry.slot is not None and self._window.finish(entry.slot):
             self._meter.done(max(0.0, (self._now_us() - entry.item.pair.event.received_us) / 1e6))
@@ -341,7 +311,7 @@ class Worker:
         positions = self._window.take_commits()
         if positions:
             self._ports.subscription.commit(positions)
-            self._room.set()
+        self._room.set()
 
     def _end_caution(self) -> None:
         log.info("worker.caution_over", extra={"router": self._router.name})

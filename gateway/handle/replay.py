@@ -58,12 +58,22 @@ class Replayer:
 
     async def cancel(self, replay_id: str) -> bool:
         """Stop a replay; return whether it was there."""
-        replay = self._queue.pop(replay_id, None)
+        replay = self._queue.get(replay_id)
         if replay is None:
             return False
-        self._moved.set()
         await self._replays.save(replace(replay, state="cancelled"))
+        self._drop(replay_id)
         return True
+
+    async def adopt(self) -> None:
+        """Take up the replays that were ordered elsewhere, and let go of those that another worker runs."""
+        with suppress(Unavailable):  # in a second it is asked again
+            mine = {replay.id: replay for replay in await self._replays.adopt()}
+            for replay_id in self._queue.keys() - mine.keys():
+                self._drop(replay_id)
+            if mine.keys() - self._queue.keys():
+                self._queue = {**mine, **self._queue}
+                self._more.set()
 
     def running(self) -> Sequence[Replay]:
         """Return the replays that are not finished, with their progress."""
@@ -96,10 +106,15 @@ class Replayer:
             await self._caution.handed_out("replay")
         while progress.window.events and replay_id in self._queue:
             await self._movement()
-        replay = self._queue.pop(replay_id, None)
+        replay = self._queue.get(replay_id)
         if replay is not None:
             await durably(lambda: self._replays.save(replace(replay, state="done")))
+            self._drop(replay_id)
             log.info("replay.done", extra={"replay": replay_id, "events": replay.handed})
+
+    def _drop(self, replay_id: str) -> None:
+        self._queue.pop(replay_id, None)
+        self._moved.set()
 
     async def _hand_out(self, replay_id: str, progress: "_Progress") -> None:
         replay, window = self._queue[replay_id], progress.window

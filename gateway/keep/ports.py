@@ -37,37 +37,11 @@ from gateway.keep.values import (
 )
 
 __all__ = [
-    "AlreadyDone",
-    "Appended",
-    "Backlog",
-    "Blame",
-    "Catalogue",
-    "DeadFilter",
-    "DeadLetter",
-    "DeadReason",
-    "EventLog",
-    "Filter",
-    "History",
-    "LogHealth",
-    "MarkKey",
-    "Outcome",
-    "Pair",
-    "PairState",
-    "PairStatus",
-    "Parking",
-    "Pausing",
-    "Position",
-    "Replay",
-    "Replays",
-    "StaleEvent",
-    "Store",
-    "Stored",
-    "Subscription",
-    "Summary",
-    "Turn",
-    "Tx",
-    "Version",
-]
+    "AlreadyDone", "Appended", "Assignment", "Backlog", "Blame", "Catalogue", "DeadFilter", "DeadLetter",
+    "DeadReason", "EventLog", "Filter", "History", "Index", "LogHealth", "MarkKey", "Outcome",
+    "Pair", "PairState", "PairStatus", "Parking", "Pausing", "Position", "Replay", "Replays",
+    "StaleEvent", "Store", "Stored", "Subscription", "Summary", "Turn", "Tx", "Version",
+]  # fmt: skip
 
 
 class EventLog(Protocol):
@@ -77,7 +51,8 @@ class EventLog(Protocol):
         """Enqueue `events` and return at once, one future an event; call it on the event loop's thread.
 
         Raises:
-            Unavailable: nothing was enqueued (over the buffer's budget, disk nearly full, draining).
+            Unavailable: nothing was enqueued (over the buffer's budget, disk nearly full, cluster down, draining).
+            TooLargeError: nothing was enqueued, and never will be.
         """
         ...
 
@@ -90,15 +65,37 @@ class EventLog(Protocol):
         ...
 
 
+class Assignment(Protocol):
+    """What a worker does when an engine gives it partitions to read, and takes them away again."""
+
+    async def assigned(self, partitions: Collection[int]) -> None:
+        """Make ready for these partitions; no record of them is fetched before this returns."""
+        ...
+
+    async def revoking(self, partitions: Collection[int]) -> None:
+        """Start nothing more of these partitions, and note what is finished; their next owner may begin afterwards."""
+        ...
+
+
 class Subscription(Protocol):
     """One router's reading of the log. Reading starts after the committed position."""
+
+    def listen(self, assignment: Assignment) -> None:
+        """Tell `assignment` of partitions that come and go, from the first `fetch` on; it is awaited.
+
+        The embedded log has one partition, which comes once and stays.
+        """
+        ...
 
     async def fetch(self, *, max_events: int, max_bytes: int) -> Sequence[Stored]:
         """Return the next records in order, at least one if any is there; wait up to a second for one, else empty."""
         ...
 
     def commit(self, positions: Mapping[int, int]) -> None:
-        """Note that all up to these offsets is durably handled; written with the next group, never moved back."""
+        """Note that all up to these offsets is durably handled; written with the next group, never moved back.
+
+        A partition that was taken away meanwhile is passed over.
+        """
         ...
 
     def committed(self) -> Mapping[int, int]:
@@ -196,7 +193,18 @@ class Store(Protocol):
 
 
 class Parking(Protocol):
-    """One router's durable retries and dead letters."""
+    """One router's durable retries and dead letters.
+
+    `holds`, `due`, `parked` and `dead` know the pairs of the partitions that were taken; without `take`, all of them.
+    """
+
+    async def take(self, partitions: Collection[int]) -> None:
+        """Begin to hand out what is parked of these partitions."""
+        ...
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Hand out no more of these partitions; what was handed out of them may come to another worker now."""
+        ...
 
     def park(self, pair: Pair, *, due_us: int, error: str) -> "Future[None]":
         """Keep the pair until `due_us`; replaces its former parked row. Durable when the future completes."""
@@ -288,6 +296,13 @@ class Replays(Protocol):
         """Return those not finished."""
         ...
 
+    async def adopt(self) -> Sequence[Replay]:
+        """Return those that are this worker's to run now: new ones, and those whose worker is gone, are taken over.
+
+        Asked about once a second. One that is no longer returned was cancelled, or another worker runs it.
+        """
+        ...
+
 
 class History(Protocol):
     """Reading stored events again, beside the subscription: for replays."""
@@ -306,11 +321,27 @@ class Pausing(Protocol):
     """Whether one router is paused; durable, so that a restart does not resume it."""
 
     def paused(self) -> str:
-        """Return the cause (`operator`, `breaker`), empty if the router runs."""
+        """Return the cause (`operator`, `breaker`), empty if the router runs; another worker's word within seconds."""
         ...
 
     def set_paused(self, cause: str) -> "Future[None]":
         """Pause for `cause`, or resume if it is empty."""
+        ...
+
+
+class Index(Protocol):
+    """Where the metadata and the place of stored events are written, for an engine whose log cannot be asked."""
+
+    async def write(self, batch: Sequence[Stored]) -> None:
+        """Write down a batch, durably; one written before is left as it is.
+
+        Raises:
+            Unavailable: it cannot be written now.
+        """
+        ...
+
+    async def expire(self, before_us: int, limit: int) -> int:
+        """Remove up to `limit` entries of events received before `before_us`; return how many."""
         ...
 
 

@@ -1,6 +1,7 @@
 """The values that pass through the ports of `keep`: frozen, without behaviour. Times in microseconds since the epoch.
 
-A position is (partition, offset); offsets grow within a partition. The embedded log has partition 0 alone.
+A position is (partition, offset); offsets grow within a partition. The embedded log has partition 0 alone. On Kafka a
+partition's number holds its topic, too (`gateway.keep.places`): the low 16 bits are Kafka's own number.
 Rooms import them from `gateway.keep.ports`.
 """
 
@@ -26,11 +27,12 @@ class Position(NamedTuple):
 class Appended:
     """The durable outcome of one append.
 
-    `duplicate` means that an earlier copy is durable and this one was not stored; `body_differs` that the copy's body
-    is another than the first one's; `flags` are the stored event's (the log adds `id_conflict`).
+    `position` is None for a duplicate whose first copy's place the engine does not remember. `duplicate` means that an
+    earlier copy is durable and this one was not stored; `body_differs` that the copy's body is another than the first
+    one's; `flags` are the stored event's (the log adds `id_conflict`).
     """
 
-    position: Position
+    position: Position | None
     duplicate: bool = False
     body_differs: bool = False
     flags: tuple[str, ...] = ()

@@ -68,7 +68,7 @@ async def _run(orders: Orders, lifeline: socket.socket) -> None:
 
     if orders.process == "edge":
         sockets = [socket.socket(fileno=number) for number in orders.sockets]
-        await wiring.run_edge(orders.settings, sockets, drain, ready)
+        await wiring.run_edge(orders.settings, orders.process, sockets, drain, ready)
     else:
         await wiring.run_worker(orders.settings, orders.process.removeprefix("worker:"), drain, ready)
     orphaned.cancel()

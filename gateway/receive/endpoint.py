@@ -12,7 +12,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from gateway.core.admission import Admission, Events, Handshake, Rejected, Request
-from gateway.core.errors import Unavailable
+from gateway.core.errors import TooLargeError, Unavailable
 from gateway.core.event import Event
 from gateway.receive import responses
 from gateway.receive.appending import Appends
@@ -110,7 +110,7 @@ class Endpoint:
             reply = self._refuse(delivery, refused)
         except Unavailable as unavailable:
             reply = self._refuse(delivery, _RefusedError(unavailable.reason, responses.UNAVAILABLE))
-        except BodyTooLargeError:
+        except (BodyTooLargeError, TooLargeError):
             reply = self._refuse(delivery, _RefusedError("too_large", responses.TOO_LARGE))
         except ClientGoneError:
             return

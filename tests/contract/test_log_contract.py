@@ -46,7 +46,7 @@ async def test_offsets_follow_the_order_of_appends_without_holes(opened: OpenLog
 
     outcomes = [await future for batch in batches for future in batch]
 
-    assert [outcome.position.offset for outcome in outcomes] == list(range(1, 210))
+    assert [outcome.position and outcome.position.offset for outcome in outcomes] == list(range(1, 210))
 
 
 async def test_a_future_is_not_done_before_the_loop_turns(opened: OpenLog) -> None:

@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from gateway.core.errors import DependencyError, Unavailable
-from gateway.keep.ports import Appended
+from gateway.keep.ports import Appended, Position
 from gateway.keep.sqlite import log as log_module
 from gateway.keep.sqlite.connection import open_reader
 from gateway.keep.sqlite.log import SqliteLog, _open
@@ -169,7 +169,8 @@ async def test_a_row_that_cannot_be_stored_costs_only_itself(
         assert outcomes[3].written is False
         new = [event.id for event in neighbours if event.id != "evt_known"]
         assert opened.ids() == ["evt_known", *new, "evt_z"]
-        assert (await opened.append(make_event("evt_next")))[0].position.offset == opened.reader.last_seq()
+        (appended,) = await opened.append(make_event("evt_next"))
+        assert appended.position == Position(0, opened.reader.last_seq())
 
 
 WRITER = """

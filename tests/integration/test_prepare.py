@@ -18,6 +18,7 @@ from gateway.keep.sqlite.options import LogOptions, wall_us
 from gateway.keep.sqlite.reader import SqliteReader
 from gateway.keep.sqlite.schema import FILE_NAME
 from gateway.keep.sqlite.state import register
+from gateway.wiring import embedded
 from tests import commands
 from tests.log_builders import until
 
@@ -33,10 +34,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def registered_at(settings: Settings, position: int) -> None:
-    reader = SqliteReader(wiring.log_path(settings.log))
+    reader = SqliteReader(embedded.log_path(settings.log))
     log_id = reader.log_id()
     reader.close()
-    register(wiring.state_path(settings.log, "billing"), "billing", log_id, position)
+    register(embedded.state_path(settings.log, "billing"), "billing", log_id, position)
 
 
 @pytest.mark.parametrize("routers", [("billing",), ()], ids=["with its worker", "the edge alone"])
@@ -80,7 +81,7 @@ def test_ids_that_a_crash_left_in_memory_keep_their_sources_window(folder: Path,
 
     wiring.prepare(settings, edge=True, routers=())
 
-    connection = open_reader(wiring.log_path(settings.log))
+    connection = open_reader(embedded.log_path(settings.log))
     expires_day = int(connection.execute("select expires_day from id where seq = 2").get)
     connection.close()
     assert expires_day >= wall_us() // DAY_US + 40
@@ -128,7 +129,7 @@ def test_a_command_on_a_stopped_router_does_not_look_like_a_crash_of_its_worker(
 
     list(wiring.operate_offline(settings, "billing", "pause", {}))
 
-    connection = open_reader(wiring.state_path(settings.log, "billing"))
+    connection = open_reader(embedded.state_path(settings.log, "billing"))
     clean = connection.execute("select value from gateway_meta where key = 'clean'").get
     connection.close()
     assert clean == 1

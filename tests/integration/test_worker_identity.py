@@ -4,7 +4,7 @@ import pytest
 
 from gateway.api import Backoff, Context, Event, GiveUp, Retry, Router
 from gateway.core.event import Flag
-from gateway.handle.pump import WorkerSettings
+from gateway.handle.equipment import WorkerSettings
 from tests.worker_rig import AT_ONCE, FakeClock, ListLog, Rig, make_event, router_of, succeed, working
 
 CONFLICT: tuple[Flag, ...] = ("id_conflict",)

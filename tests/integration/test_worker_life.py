@@ -9,7 +9,7 @@ import pytest
 
 from gateway.api import Backoff, Context, Event, GiveUp, Retry, Router
 from gateway.core.errors import PluginError, PoisonedError
-from gateway.handle.pump import WorkerSettings
+from gateway.handle.equipment import WorkerSettings
 from gateway.keep.ports import MarkKey
 from tests.worker_rig import INSERT, FakeClock, Rig, make_event, router_of, succeed, working
 

@@ -8,8 +8,8 @@ import pytest
 
 from gateway.api import Backoff, Context, Event, Router
 from gateway.handle.dispatch import Dispatcher, Hooks, Rules
+from gateway.handle.equipment import WorkerSettings
 from gateway.handle.jobs import Job
-from gateway.handle.pump import WorkerSettings
 from gateway.keep.ports import Pair, Position
 from tests.worker_rig import AT_ONCE, INSERT, QUICK, SCHEMA, Rig, make_event, router_of, succeed, working, write
 

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from gateway.api import Backoff, Context, Event, Retry, Router
-from gateway.handle.pump import WorkerSettings
+from gateway.handle.equipment import WorkerSettings
 from gateway.keep.ports import MarkKey, Version
 from tests.worker_rig import START_US, FakeClock, Rig, make_event, working
 

@@ -90,6 +90,12 @@ class SqliteParking:
         self._coming: Counter[Lane] = Counter()
         self._handed: set[int] = set()
 
+    async def take(self, partitions: Collection[int]) -> None:
+        """Do nothing: all pairs are this worker's."""
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Do nothing, as `take`."""
+
     def park(self, pair: Pair, *, due_us: int, error: str) -> "Future[None]":
         """Keep the pair until `due_us`; replaces its former parked row. Durable when the future completes."""
         values, at_us = pair_values(pair, error), self._now_us()

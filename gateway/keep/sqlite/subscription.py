@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import apsw
 
-from gateway.keep.ports import Backlog, Stored
+from gateway.keep.ports import Assignment, Backlog, Stored
 from gateway.keep.sqlite.committer import Committer
 
 _log = logging.getLogger("gateway.keep")
@@ -73,6 +73,9 @@ class SqliteSubscription:
         """Say that there may be more to read. Callable from any thread; without it, more is found within 250 ms."""
         with suppress(RuntimeError):  # the loop is gone, and with it the fetch
             self._loop.call_soon_threadsafe(self._woken.set)
+
+    def listen(self, assignment: Assignment) -> None:
+        """Do nothing: the one partition stays."""
 
     async def fetch(self, *, max_events: int, max_bytes: int) -> Sequence[Stored]:
         """Return the next records in order, at least one if any is there; wait up to a second for one, else empty."""
