@@ -25,12 +25,15 @@ def steady() -> float:
 class LogOptions:
     """How the log is kept. `folder` holds `events.db` and `state/*.db`; `windows` says per source how long to know ids.
 
+    With `keep_unhandled`, retention takes nothing that a router still needs: the disk's `min_free` is the only bound.
+
     `synchronous` and `vfs` are there for the tests that cut the power.
     """
 
     folder: Path
     retention: float = 14 * 86400.0
     max_bytes: int = 20 * 2**30
+    keep_unhandled: bool = False
     min_free: int = 2**30
     max_queued_events: int = 20_000
     max_queued_bytes: int = 64 * 2**20

@@ -41,6 +41,7 @@ class Retention:
         connection: the writer's.
         retention: how long events stay, in seconds.
         max_bytes: how much of the disk they may take.
+        keep_unhandled: nothing goes that a router still needs, whatever its age and size.
         read_pins: what each router needs now; None for one that cannot be asked.
     """
 
@@ -50,11 +51,13 @@ class Retention:
         *,
         retention: float,
         max_bytes: int,
+        keep_unhandled: bool = False,
         read_pins: Callable[[], Mapping[str, Pin | None]],
     ) -> None:
         self._connection = connection
         self._retention_us = int(retention * 1e6)
         self._max_bytes = max_bytes
+        self._keep_unhandled = keep_unhandled
         self._read_pins = read_pins
         self._warned_us: dict[str, int] = {}
 
@@ -78,13 +81,18 @@ class Retention:
         """Return what may go now of the events `first` to `last`, which take `used_bytes`."""
         pins = self.follow(now_us)
         moved = self._followers("moved_us")
-        active = [pin.needed_after for name, pin in pins.items() if now_us - moved[name] < self._retention_us]
+        active = [pin.needed_after for name, pin in pins.items() if self._counts(now_us - moved[name])]
+        by_age = min([*active, last])
         over = max(0, used_bytes - self._max_bytes)
+        by_size = first - 1 + -(-over * (last - first + 1) // used_bytes) if over else 0
         return Plan(
-            by_size=first - 1 + -(-over * (last - first + 1) // used_bytes) if over else 0,
-            by_age=min([*active, last]),
+            by_size=min(by_size, by_age) if self._keep_unhandled else by_size,
+            by_age=by_age,
             before_us=now_us - self._retention_us,
         )
+
+    def _counts(self, idle_us: int) -> bool:
+        return self._keep_unhandled or idle_us < self._retention_us
 
     def slice(self, plan: Plan, *, last: int, now_us: int) -> bool:
         """Delete the next few events of the plan; return whether there may be more. The newest event never goes."""

@@ -60,6 +60,7 @@ class Upkeep:
             connection,
             retention=options.retention,
             max_bytes=options.max_bytes,
+            keep_unhandled=options.keep_unhandled,
             read_pins=lambda: read_pins(options.folder, log_id),
         )
         self._plan: Plan | None = None

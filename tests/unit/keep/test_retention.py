@@ -19,7 +19,9 @@ NOW_US = 100 * DAY_US
 class Rig:
     """A log of one event a day, oldest first, and a retention of ten days over it."""
 
-    def __init__(self, connection: apsw.Connection, *, events: int, max_bytes: int = 2**40) -> None:
+    def __init__(
+        self, connection: apsw.Connection, *, events: int, max_bytes: int = 2**40, keep_unhandled: bool = False
+    ) -> None:
         self.connection = connection
         self.pins: dict[str, Pin | None] = {}
         self.now_us = NOW_US
@@ -29,7 +31,11 @@ class Rig:
             row = (event.received_us, encode(event), event.body)
             connection.execute("insert into event (received_us, head, body) values (?, ?, ?)", row)
         self.retention = Retention(
-            connection, retention=10 * 86400.0, max_bytes=max_bytes, read_pins=lambda: dict(self.pins)
+            connection,
+            retention=10 * 86400.0,
+            max_bytes=max_bytes,
+            keep_unhandled=keep_unhandled,
+            read_pins=lambda: dict(self.pins),
         )
 
     def pin(self, router: str, cursor: int, needed_after: int | None = None) -> None:
@@ -136,6 +142,18 @@ def test_over_its_size_the_log_lets_go_of_the_oldest_whoever_needs_them(connecti
 
     assert rig.stored() == [3, 4, 5, 6, 7, 8]
     assert rig.gaps() == [("slow", 2, 2, 1)]
+
+
+def test_where_all_unhandled_is_kept_neither_age_nor_size_lets_go_of_it(connection: apsw.Connection) -> None:
+    rig = Rig(connection, events=40, max_bytes=500, keep_unhandled=True)
+    rig.pin("relay", 5)
+    rig.let_go(used_bytes=1000)
+    rig.pass_days(11)
+
+    rig.let_go(used_bytes=1000)
+
+    assert rig.stored() == list(range(6, 41))
+    assert rig.gaps() == []
 
 
 def test_a_gap_that_goes_on_stays_one_gap_and_warns_once_an_hour(

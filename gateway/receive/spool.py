@@ -1,0 +1,242 @@
+"""The spool: what the log cannot take now is made durable in a second, embedded log, and relayed in order later.
+
+An append goes to the log; if that refuses, fails, or has not answered within its patience, the event is written to the
+spool too, and the first of the two that is durable answers the sender. The log may then hold it twice: the handlers'
+marks absorb that. A lane, an ordering key of a source, whose events wait in the spool takes no direct appends until
+they are relayed, across restarts too, so that order holds per edge. Events without an ordering key never wait.
+"""
+
+import asyncio
+import logging
+import zlib
+from asyncio import Future
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from gateway.core.errors import TooLargeError, Unavailable
+from gateway.core.event import Event
+from gateway.keep.ports import Appended, Backlog, EventLog, LogHealth, Stored, Subscription
+
+log = logging.getLogger("gateway.receive")
+
+SPOOLING = "spooling"
+
+_LANES = 4096  # lanes share a place by chance: the counts stay bounded, and a lane waits for its neighbour
+_RELAY_EVENTS = 500
+_RELAY_BYTES = 4 * 2**20
+_PAUSE = 0.5
+_STUCK_PAUSE = 30.0
+
+
+class _Patience:
+    """What ends when the log has answered for all appends of one delivery: the timer of its patience."""
+
+    __slots__ = ("left", "timer")
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.timer: asyncio.TimerHandle | None = None
+
+    def answered(self) -> None:
+        """Count one answer; a timer that is cancelled lets go of the events it held."""
+        self.left -= 1
+        if not self.left and self.timer is not None:
+            self.timer.cancel()
+
+
+class _Append:
+    """One event on its way into the log, and into the spool if need be."""
+
+    __slots__ = ("event", "failed", "outcome", "spooled")
+
+    def __init__(self, event: Event, outcome: "Future[Appended]") -> None:
+        self.event = event
+        self.outcome = outcome
+        self.spooled = False
+        self.failed = False
+
+
+class Spool:
+    """An `EventLog` in front of two others; its owner runs `relay` as a task until it is cancelled.
+
+    Args:
+        primary: the log that events belong into.
+        spool: where they are kept until it takes them.
+        waiting: the subscription that reads the spool; its position is how far the relay got.
+        patience: by source, the seconds the log is given before the spool is used as well.
+        old: how many events an earlier process left in the spool.
+    """
+
+    def __init__(
+        self, primary: EventLog, spool: EventLog, waiting: Subscription, *, patience: Mapping[str, float], old: int
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._primary = primary
+        self._spool = spool
+        self._waiting = waiting
+        self._patience = patience
+        self._old = old
+        self._lanes: Counter[int] = Counter()
+        self._backlog = Backlog(old, 0.0)
+
+    @property
+    def backlog(self) -> Backlog:
+        """How much waits in the spool, and for how long; about a second old."""
+        return self._backlog
+
+    def append(self, events: Sequence[Event]) -> Sequence["Future[Appended]"]:
+        """Enqueue `events`; each future completes when the event is durable in the log or in the spool.
+
+        Raises:
+            Unavailable: neither takes them.
+            TooLargeError: the log never will.
+        """
+        appends = [_Append(event, self._loop.create_future()) for event in events]
+        direct = [append for append in appends if not self._must_wait(append.event)]
+        behind = [append for append in appends if self._must_wait(append.event)]
+        if behind:
+            self._enter(behind)
+        if direct:
+            self._try_direct(direct)
+        return [append.outcome for append in appends]
+
+    def health(self) -> LogHealth:
+        """Return the log's health; writable while the spool is, with the reason `spooling`."""
+        found = self._primary.health()
+        spool = self._spool.health()
+        if found.writable:
+            return replace(found, reason=SPOOLING) if self._backlog.events else found
+        return replace(found, writable=spool.writable, reason=SPOOLING if spool.writable else spool.reason)
+
+    async def relay(self) -> None:
+        """Move what waits into the log, in order, for ever."""
+        measuring = asyncio.create_task(self._measure())
+        try:
+            while True:
+                batch = await self._waiting.fetch(max_events=_RELAY_EVENTS, max_bytes=_RELAY_BYTES)
+                if batch:
+                    await self._relay(batch)
+                    self._waiting.commit({stored.position.partition: stored.position.offset for stored in batch})
+        finally:
+            measuring.cancel()
+            await asyncio.gather(measuring, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Finish what is enqueued in both, then close them; what still waits is relayed after the next start."""
+        await self._primary.close()
+        await self._waiting.close()
+        await self._spool.close()
+
+    # Into the one or the other
+
+    def _must_wait(self, event: Event) -> bool:
+        return bool(event.key) and (self._old > 0 or _lane(event) in self._lanes)
+
+    def _try_direct(self, appends: Sequence[_Append]) -> None:
+        try:
+            futures = self._primary.append([append.event for append in appends])
+        except Unavailable:
+            self._enter(appends)
+            return
+        patience = _Patience(len(appends))
+        for append, future in zip(appends, futures, strict=True):
+            future.add_done_callback(partial(self._answered, append, patience))
+        seconds = min(self._patience[append.event.source] for append in appends)
+        patience.timer = self._loop.call_later(seconds, self._enter_late, appends)
+
+    def _answered(self, append: _Append, patience: _Patience, future: "Future[Appended]") -> None:
+        patience.answered()
+        if future.cancelled() or future.exception() is not None:
+            append.failed = True
+            self._enter_late([append])
+        elif not append.outcome.done():
+            append.outcome.set_result(future.result())
+
+    def _enter_late(self, appends: Sequence[_Append]) -> None:
+        """Write to the spool what the log has not made durable; nobody is there any more to raise to."""
+        late = [append for append in appends if not append.spooled and not append.outcome.done()]
+        if not late:
+            return
+        try:
+            self._enter(late)
+        except Unavailable as error:
+            for append in late:
+                self._give_up(append, error)
+
+    def _enter(self, appends: Sequence[_Append]) -> None:
+        futures = self._spool.append([append.event for append in appends])
+        for append, future in zip(appends, futures, strict=True):
+            append.spooled = True
+            if append.event.key:
+                self._lanes[_lane(append.event)] += 1
+            future.add_done_callback(partial(self._spooled, append))
+
+    def _spooled(self, append: _Append, future: "Future[Appended]") -> None:
+        error = Unavailable("log_down", written=None) if future.cancelled() else future.exception()
+        if error is not None or future.result().duplicate:
+            self._leave(append.event)  # no row of it came into the spool
+        if error is not None:
+            self._give_up(append, error)
+        elif not append.outcome.done():
+            append.outcome.set_result(future.result())
+
+    def _give_up(self, append: _Append, error: BaseException) -> None:
+        """Neither took it: what the log may still do with it is unknown, unless it has failed."""
+        if append.outcome.done():
+            return
+        certain = append.failed and isinstance(error, Unavailable) and error.written is False
+        reason = error.reason if isinstance(error, Unavailable) else "log_down"
+        append.outcome.set_exception(Unavailable(reason, written=False if certain else None))
+
+    # Out of the spool
+
+    async def _relay(self, batch: Sequence[Stored]) -> None:
+        left = [stored.event for stored in batch if stored.event is not None]
+        while len(left) != len(batch):
+            await self._stuck("unreadable")
+        while left:
+            left = await self._relayed(left)
+            if left:
+                await asyncio.sleep(_PAUSE)
+        for stored in batch:
+            if self._old:
+                self._old -= 1
+            elif stored.event is not None:
+                self._leave(stored.event)
+
+    async def _relayed(self, events: list[Event]) -> list[Event]:
+        """Append to the log, and return those that it did not take."""
+        try:
+            futures = self._primary.append(events)
+        except Unavailable:
+            return events
+        except TooLargeError:
+            await self._stuck("too_large")
+            return events
+        await asyncio.wait(futures)  # not gathered: a relay that is cancelled cancels no append
+        return [event for event, future in zip(events, futures, strict=True) if future.exception() is not None]
+
+    async def _stuck(self, cause: str) -> None:
+        """Stay where we are, and say so: an acknowledged event is never passed over."""
+        log.error("spool.stuck", extra={"cause": cause})
+        await asyncio.sleep(_STUCK_PAUSE)
+
+    def _leave(self, event: Event) -> None:
+        lane = _lane(event)
+        if event.key and lane in self._lanes:
+            self._lanes[lane] -= 1
+            if not self._lanes[lane]:
+                del self._lanes[lane]
+
+    async def _measure(self) -> None:
+        while True:
+            with suppress(Unavailable):
+                self._backlog = await self._waiting.backlog()
+            await asyncio.sleep(1.0)
+
+
+def _lane(event: Event) -> int:
+    return zlib.crc32(event.key.encode("utf-8", "surrogatepass"), zlib.crc32(event.source.encode())) % _LANES
