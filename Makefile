@@ -6,15 +6,18 @@ UV := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --
 	--quiet --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format docs bench soak lock clean
+.PHONY: help run run-kafka test check format docs bench soak lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 run: .venv/.run ## set up and run the gateway on config/gateway.yaml
 	@exec $(BIN)/gateway run --config config/gateway.yaml
 
-test: check .cache/examples ## set up and run every check
+run-kafka: .venv/.run .cache/kafka ## the same on a Kafka broker and a Postgres of its own
+	@exec $(BIN)/python -m deploy.local
+
+test: check .cache/examples .cache/kafka ## set up and run every check
 	$(BIN)/pytest -m "not soak"
 
 check: .venv/.test ## formatting, lint and types
@@ -67,3 +70,12 @@ clean: ## remove what these commands made, but for var
 		cd .cache && npm pack --silent "@octokit/webhooks-examples@$$(cat ../tests/examples.version)" >/dev/null \
 		&& rm -rf examples package && tar xzf octokit-webhooks-examples-*.tgz && mv package examples && touch examples; \
 	else echo "npm is not installed: tests with GitHub's example payloads will be skipped"; fi
+
+# Apache Kafka's jars, for tests on a real broker and `make run-kafka`; without Maven those tests say so and are skipped.
+.cache/kafka: tests/kafka/pom.xml
+	@mkdir -p .cache
+	@if command -v mvn >/dev/null; then \
+		rm -rf $@.new && mvn -q -B -f $< dependency:copy-dependencies \
+			-DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$@.new \
+		&& rm -rf $@ && mv $@.new $@ && touch $@; \
+	else echo "Maven is not installed: there will be no Kafka broker, and tests on one are skipped"; fi

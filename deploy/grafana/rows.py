@@ -218,21 +218,23 @@ LOG = Row(
             queries=[Query(f"min(gateway_log_writable{{{HERE}}})", "writable")],
         ),
         Panel(
-            title="Ids remembered and events in the spool",
-            description="Of the Kafka engine; 0 on the embedded log, which remembers ids on disk.",
+            title="Ids remembered, events in the spool, events not indexed",
+            description="Of the Kafka engine; 0 or absent on the embedded log, which remembers ids on disk.",
             unit="short",
             queries=[
-                Query(f"sum(gateway_dedupe_ids{{{HERE}}})", "ids remembered"),
+                Query(f"max(gateway_dedupe_ids{{{HERE}}})", "ids remembered"),
                 Query(f"sum(gateway_spool_events{{{HERE}}})", "in the spool"),
+                Query(f"sum(gateway_index_backlog_events{{{HERE}}})", "not indexed"),
             ],
         ),
         Panel(
-            title="Lag of the memory of ids, age of the spool",
-            description="Of the Kafka engine; 0 on the embedded log.",
+            title="Lag of the memory of ids and of the index, age of the spool",
+            description="Of the Kafka engine; 0 or absent on the embedded log.",
             unit="s",
             queries=[
                 Query(f"max(gateway_dedupe_lag_seconds{{{HERE}}})", "dedupe lag"),
                 Query(f"max(gateway_spool_oldest_seconds{{{HERE}}})", "oldest in the spool"),
+                Query(f"max(gateway_index_lag_seconds{{{HERE}}})", "index lag"),
             ],
         ),
     ],
