@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parent
 _SCOPES: Mapping[Scope, str] = {
     "edge": "Edge",
     "worker": "Workers",
+    "indexer": "Indexer (on Kafka)",
     "all": "Every process",
     "admin": "The admin port itself",
 }
@@ -31,6 +32,9 @@ Generated from `gateway/admin/metrics.py` by `make docs`.
 The admin port's `/metrics` shows all processes of the one command that opened it, in Prometheus text 0.0.4 or, where
 the scraper accepts it, OpenMetrics 1.0.0. Names and labels are stable. Every label takes its values from a closed set
 (configured names, and words of the code), never from a request, and every child is there from the start, at 0.
+What several processes of one command say alike is joined: counters and histograms add up, and so do gauges but where
+the meaning says otherwise; `process` keeps apart what is each one's own. On Kafka what only the embedded log knows is
+absent.
 
 `gateway_signature_age_seconds` has buckets below 0 and therefore, as the format asks, neither sum nor count: take the
 bucket `+Inf`. OpenMetrics shows `gateway_dead_letters_total` without a type, because there its family would have the

@@ -11,8 +11,8 @@ create table if not exists invoice (
     id text primary key,
     customer text,
     status text not null,
-    amount_due integer not null,
-    amount_paid integer not null,
+    amount_due bigint not null,
+    amount_paid bigint not null,
     currency text not null
 );
 """

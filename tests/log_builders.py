@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -16,12 +16,13 @@ from gateway import testing
 from gateway.core.errors import Unavailable
 from gateway.core.event import Event, body_bound_digest
 from gateway.keep.memory.log import MemoryLog, MemoryReader
-from gateway.keep.ports import Appended, EventLog, Stored
+from gateway.keep.ports import Appended, EventLog, Position, Stored
 from gateway.keep.sqlite.log import SqliteLog
 from gateway.keep.sqlite.options import LogOptions, steady, wall_us
 from gateway.keep.sqlite.reader import SqliteReader
 from gateway.keep.sqlite.schema import FILE_NAME
 
+KEY = "customer-1"
 _numbers = itertools.count(1)
 
 
@@ -40,7 +41,7 @@ def make_event(
         "type": "invoice.paid",
         "time_us": None,
         "received_us": wall_us(),
-        "key": "customer-1",
+        "key": KEY,
         "headers": {"x-acme-kind": "invoice"},
         "verified_by": "new",
         "delivery_id": "delivery-1",
@@ -63,12 +64,23 @@ class Reader(Protocol):
 
 @dataclass
 class OpenLog:
-    """An open log, and what it told its owner."""
+    """An open log, and what it told its owner.
+
+    `remembers_places` and `measures` say what its engine can: tell where the first copy of a duplicate is, and how much
+    is stored.
+    """
+
+    remembers_places: ClassVar[bool] = True
+    measures: ClassVar[bool] = True
 
     log: EventLog
     reader: Reader
     woken: threading.Event = field(default_factory=threading.Event)
     poisoned: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def at(self, number: int) -> Position:
+        """Return the place of the nth stored event of source `acme` and key `KEY`."""
+        return Position(0, number)
 
     async def append(self, *events: Event) -> list[Appended]:
         return list(await asyncio.gather(*self.log.append(events)))

@@ -22,7 +22,8 @@ from deploy.local.kafka import Broker, Cluster, Node
 from deploy.local.postgres import Postgres
 from deploy.local.processes import ServerError, free_ports, with_us
 
-_NAME = "gateway"  # of the role, its password and the database, as config/gateway.kafka.yaml has them
+_NAME = "gateway"  # of the role and the database, as config/gateway.kafka.yaml has them
+_PASSWORD = "development-only"  # noqa: S105 - as there; no word of the log's own, or it would be redacted in every line
 _KAFKA_PORTS = (9092, 19092, 29092)
 _POSTGRES_PORTS = (5432, 15432, 25432)
 _UNREACHABLE = 3
@@ -61,7 +62,7 @@ def _servers(data: Path, ends: ExitStack) -> dict[str, str]:
     ends.callback(broker.stop)
     _say("starting Kafka ...")
     broker.start()
-    database = Postgres(data / "postgres", _first_free(_POSTGRES_PORTS), role=_NAME, password=_NAME)
+    database = Postgres(data / "postgres", _first_free(_POSTGRES_PORTS), role=_NAME, password=_PASSWORD)
     ends.callback(database.end)
     _say("starting Postgres ...")
     database.start()

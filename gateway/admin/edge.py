@@ -37,15 +37,19 @@ def refusals(source: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSample:
-    """What is read at the time of a scrape. The last three are of Kafka alone."""
+    """What is read at the time of a scrape; None is not shown. The last three are of Kafka alone.
+
+    `stored` tells whether the health knows how much the log holds: that of Kafka does not.
+    """
 
     health: LogHealth
     inflight_deliveries: int
-    free_bytes: int
+    free_bytes: int | None
+    stored: bool = True
     dedupe_ids: int = 0
-    dedupe_lag_seconds: float = 0.0
-    spool_events: int = 0
-    spool_oldest_seconds: float = 0.0
+    dedupe_lag_seconds: float | None = 0.0
+    spool_events: int | None = 0
+    spool_oldest_seconds: float | None = 0.0
 
 
 class SourceMetrics:
@@ -168,18 +172,20 @@ class EdgeMetrics(Collector):
             last.add_metric([name], numbers.last_event)
         yield last
         for name, value in _readings(sample).items():
+            if value is None:
+                continue
             family = named(name).gauge()
             family.add_metric([], value)
             yield family
 
 
-def _readings(sample: EdgeSample) -> dict[str, float]:
+def _readings(sample: EdgeSample) -> dict[str, float | None]:
     health = sample.health
     return {
         "inflight_deliveries": sample.inflight_deliveries,
-        "log_events": health.events,
-        "log_bytes": health.bytes,
-        "log_oldest_seconds": health.oldest_seconds,
+        "log_events": health.events if sample.stored else None,
+        "log_bytes": health.bytes if sample.stored else None,
+        "log_oldest_seconds": health.oldest_seconds if sample.stored else None,
         "log_writable": int(health.writable),
         "log_queued_events": health.queued_events,
         "log_free_bytes": sample.free_bytes,

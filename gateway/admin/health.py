@@ -1,7 +1,8 @@
 """Readiness: may this gateway be sent deliveries? Pure.
 
 A router in trouble never takes the edge out of service: its events are kept and wait. So a worker that is down is
-shown, and told by metrics, but fails nothing.
+shown, and told by metrics, but fails nothing. Of several edges one that is well is enough: it accepts what waits for
+the others, and taking it out of service as well would turn a small loss of capacity into an outage.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 OK = "ok"
 DOWN = "down"
+EDGE = "edge"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +25,13 @@ def assess(answers: Mapping[str, str | None], *, draining: bool) -> Readiness:
     """Return the readiness of one gateway.
 
     Args:
-        answers: what each process said of its health, by its name (`edge`, `worker:<router>`): `ok`, or what is wrong
-            (the edge says `ok` only while its log takes appends); None for one that did not answer in time.
+        answers: what each process said of its health, by its name (`edge`, `edge:<number>`, `worker:<router>`,
+            `indexer`): `ok`, or what is wrong (an edge says `ok` only while its log takes appends); None for one that
+            did not answer in time.
         draining: whether the gateway is being stopped.
     """
     parts = {name: DOWN if answer is None else answer for name, answer in answers.items()}
     if draining:
         parts["supervisor"] = "draining"
-    return Readiness(ready=not draining and parts.get("edge", OK) == OK, parts=parts)
+    edges = [answer for name, answer in parts.items() if name.partition(":")[0] == EDGE]
+    return Readiness(ready=not draining and (not edges or OK in edges), parts=parts)

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 Kind = Literal["counter", "gauge", "histogram"]
 Merge = Literal["sum", "max", "min"]
-Scope = Literal["edge", "worker", "all", "admin"]
+Scope = Literal["edge", "worker", "indexer", "all", "admin"]
 
 # Alert thresholds and the usual deadlines (0.8 s, 2.5 s) are boundaries, so that they can be read off exactly.
 LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)
@@ -139,19 +139,35 @@ METRICS: tuple[Metric, ...] = (
         ("reason",),
         "Appends that failed, or whose outcome stayed unknown.",
     ),
-    Metric("gateway_log_events", "gauge", "edge", (), "Events in the log.", merge="max"),
-    Metric("gateway_log_bytes", "gauge", "edge", (), "Size of the log on disk.", merge="max"),
-    Metric("gateway_log_oldest_seconds", "gauge", "edge", (), "Age of the oldest event in the log.", merge="max"),
+    Metric("gateway_log_events", "gauge", "edge", (), "Events in the embedded log.", merge="max"),
+    Metric("gateway_log_bytes", "gauge", "edge", (), "Size of the embedded log on disk.", merge="max"),
+    Metric(
+        "gateway_log_oldest_seconds", "gauge", "edge", (), "Age of the oldest event in the embedded log.", merge="max"
+    ),
     Metric("gateway_log_writable", "gauge", "edge", (), "1 while the log takes appends, else 0.", merge="min"),
-    Metric("gateway_log_queued_events", "gauge", "edge", (), "Events waiting in memory for the log's next commit."),
-    Metric("gateway_log_free_bytes", "gauge", "edge", (), "Free space of the disk that holds the log.", merge="min"),
-    Metric("gateway_dedupe_ids", "gauge", "edge", (), "Event ids that the edge remembers in memory."),
+    Metric("gateway_log_queued_events", "gauge", "edge", (), "Events waiting in memory to be stored."),
+    Metric(
+        "gateway_log_free_bytes",
+        "gauge",
+        "edge",
+        (),
+        "Free space of the disk that holds the embedded log, or the spool.",
+        merge="min",
+    ),
+    Metric(
+        "gateway_dedupe_ids",
+        "gauge",
+        "edge",
+        (),
+        "Event ids that an edge remembers in memory; of several edges, which each remember them, the most.",
+        merge="max",
+    ),
     Metric(
         "gateway_dedupe_lag_seconds",
         "gauge",
         "edge",
         (),
-        "How far the edge's memory of ids is behind the log; 0 on the embedded log.",
+        "How far an edge's memory of ids is behind what other edges stored; 0 on the embedded log.",
         merge="max",
     ),
     Metric(
@@ -159,14 +175,14 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "edge",
         (),
-        "Acknowledged events waiting in the spool for the broker; 0 on the embedded log.",
+        "Acknowledged events waiting in the spools for Kafka; 0 on the embedded log.",
     ),
     Metric(
         "gateway_spool_oldest_seconds",
         "gauge",
         "edge",
         (),
-        "Age of the oldest event in the spool; 0 if it is empty.",
+        "Age of the oldest event in the spools; 0 if they are empty.",
         merge="max",
     ),
     Metric(
@@ -226,6 +242,21 @@ METRICS: tuple[Metric, ...] = (
         "Events that retention removed before the router had finished them.",
     ),
     Metric("gateway_replayed_total", "counter", "worker", ("router",), "Events handed out by replays."),
+    Metric(
+        "gateway_index_backlog_events",
+        "gauge",
+        "indexer",
+        (),
+        "Events stored that the indexer has not written down: `gateway events` does not list them yet.",
+    ),
+    Metric(
+        "gateway_index_lag_seconds",
+        "gauge",
+        "indexer",
+        (),
+        "Age of the oldest event that the indexer has not written down; 0 if there is none.",
+        merge="max",
+    ),
     Metric(
         "gateway_build_info", "gauge", "all", ("version", "python"), "Always 1; the labels name what runs.", merge="max"
     ),

@@ -14,7 +14,7 @@ class ProcessMetrics(Collector):
     """The numbers of this process.
 
     Args:
-        process: `edge`, `supervisor`, or `worker:<router>`; keeps the processes of one gateway apart.
+        process: such as `supervisor`, `edge` or `worker:<router>`; keeps the processes of one gateway apart.
         version: the gateway's version.
     """
 

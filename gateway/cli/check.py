@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.checks import Check, all_checks
+from gateway.cli.check_result import Check
+from gateway.cli.checks import all_checks
 from gateway.cli.options import Common, common
 from gateway.config.problems import ConfigProblems
 

@@ -6,12 +6,12 @@ import socket
 import ssl
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import apsw
 
+from gateway.cli.check_result import Check
+from gateway.cli.cluster_checks import cluster_checks
 from gateway.config.load import Loaded
 from gateway.config.plugins import import_router, problems_of
 from gateway.config.secret_values import DEV_LABEL
@@ -20,20 +20,8 @@ from gateway.core.errors import PluginError
 from gateway.process.control import ControlClient
 from gateway.process.runtime import control_path
 
-State = Literal["ok", "warning", "failed"]
-
 _OLDEST_SQLITE = (3, 51, 3)
 _PING_DEADLINE = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing looked at."""
-
-    check: str
-    state: State
-    detail: str
-    remedy: str = ""
 
 
 def all_checks(loaded: Loaded) -> Iterator[Check]:
@@ -49,6 +37,7 @@ def all_checks(loaded: Loaded) -> Iterator[Check]:
             check="routers", state="warning", detail="none is configured", remedy="events are stored, not handled"
         )
     yield _folder(settings)
+    yield from cluster_checks(settings)
     if settings.server.tls is not None:
         yield _certificate(settings.server.tls.cert, settings.server.tls.key)
     yield from _ports(settings)
@@ -95,7 +84,7 @@ def _folder(settings: Settings) -> Check:
         detail = f"{folder}: {error.strerror}"
         return Check(check="log folder", state="failed", detail=detail, remedy="make it writable, or change log.path")
     detail = f"{folder} is writable, {free // 2**20} MiB free"
-    if free < settings.log.min_free:
+    if settings.log.engine == "sqlite" and free < settings.log.min_free:
         remedy = "free some space, or lower log.min_free; until then deliveries are answered 503"
         return Check(check="log folder", state="failed", detail=detail, remedy=remedy)
     return Check(check="log folder", state="ok", detail=detail)
@@ -113,24 +102,28 @@ def _certificate(cert: Path, key: Path) -> Check:
 
 def _ports(settings: Settings) -> Iterator[Check]:
     server: ServerSettings = settings.server
-    edge = ControlClient(control_path(settings.log.path, "edge"), deadline=_PING_DEADLINE)
     for name, host, port in (
         ("port", server.host, server.port),
         ("admin_port", server.admin_host, server.admin_port),
     ):
-        yield _port(f"server.{name}", host, port, edge)
+        yield _port(f"server.{name}", host, port, settings)
 
 
-def _port(key: str, host: str, port: int, edge: ControlClient) -> Check:
+def _port(key: str, host: str, port: int, settings: Settings) -> Check:
     place = f"{host}:{port}"
     try:
         _try_to_bind(host, port)
     except OSError as error:
-        if edge.answers():
+        if _runs(settings):
             return Check(check=key, state="ok", detail=f"{place} is held by the running gateway")
         detail = f"{place}: {error.strerror or type(error).__name__}"
         return Check(check=key, state="failed", detail=detail, remedy=f"stop what uses it, or change {key}")
     return Check(check=key, state="ok", detail=f"{place} is free")
+
+
+def _runs(settings: Settings) -> bool:
+    paths = (control_path(settings.log.path, name) for name in ("edge", "edge:1"))
+    return any(ControlClient(path, deadline=_PING_DEADLINE).answers() for path in paths)
 
 
 def _try_to_bind(host: str, port: int) -> None:

@@ -5,6 +5,7 @@ import json
 import click
 
 from gateway.cli.options import Common, common
+from gateway.config.references import CREDENTIALS
 from gateway.config.schema import json_schema
 from gateway.config.show import effective
 
@@ -21,7 +22,8 @@ def show(context: Common) -> None:
 
     Secrets that cannot be read here are left out; `gateway check` tells of them.
     """
-    rows = [{"key": each.key, "value": each.value, "origin": each.origin} for each in effective(context.loaded())]
+    loaded = context.loaded(optional=CREDENTIALS)
+    rows = [{"key": each.key, "value": each.value, "origin": each.origin} for each in effective(loaded)]
     context.output.rows(rows, ("key", "value", "origin"))
 
 

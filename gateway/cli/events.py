@@ -16,6 +16,7 @@ from gateway.cli.pending import named
 from gateway.cli.text import cell, moment
 from gateway.core.errors import GatewayError
 from gateway.core.event import Event
+from gateway.keep.places import kafka_partition
 from gateway.keep.ports import Catalogue, Filter, PairStatus, Position, Stored, Summary
 
 _COLUMNS = ("received_at", "source", "type", "id", "key", "body_bytes", "flags")
@@ -84,7 +85,7 @@ def tail(context: Common, **chosen: Any) -> None:
     """Follow new events until Ctrl-C. With --since, begin there."""
     chosen_where = where(**chosen)
     with closing(_catalogue(context)) as catalogue:
-        after = None if chosen_where.since_us is not None else _end(catalogue)
+        after = None if chosen_where.since_us is not None else catalogue.end()
         while True:
             for summary in _newer(catalogue, chosen_where, after):
                 after = summary.position
@@ -99,11 +100,6 @@ def where(*, source: str | None, type_: str | None, key: str | None, since: int 
 
 def _catalogue(context: Common) -> Catalogue:
     return wiring.catalogue(context.settings())
-
-
-def _end(catalogue: Catalogue) -> Position | None:
-    newest = next(iter(catalogue.events(Filter(), limit=1, newest_first=True)), None)
-    return newest.position if newest is not None else None
 
 
 def _newer(catalogue: Catalogue, chosen: Filter, after: Position | None) -> Iterator[Summary]:
@@ -135,7 +131,7 @@ def _row(summary: Summary) -> Row:
         "body_bytes": summary.body_bytes,
         "body_sha256": summary.body_sha256.hex(),
         "flags": list(summary.flags),
-        "partition": summary.position.partition,
+        "partition": kafka_partition(summary.position.partition),
         "offset": summary.position.offset,
     }
 
@@ -176,7 +172,7 @@ def _described(event: Event, position: Position, copies: int) -> dict[str, Any]:
         "body_bytes": len(event.body),
         "body_sha256": event.body_sha256.hex(),
         "batch_index": event.batch_index,
-        "partition": position.partition,
+        "partition": kafka_partition(position.partition),
         "offset": position.offset,
         "copies": copies,
     }

@@ -4,6 +4,7 @@ Commands are imported when they run, so that `gateway --help` and the shell's co
 """
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "sources": ("gateway.cli.sources:sources", "List the configured sources."),
     "rejections": ("gateway.cli.rejections:rejections", "List deliveries that were refused, and why."),
     "providers": ("gateway.cli.providers:providers", "List the known providers, or explain one."),
+    "topics": ("gateway.cli.topics:topics", "Create, list and check the topics on Kafka."),
+    "store": ("gateway.cli.store:store", "Look at, and bring up to date, the tables in Postgres."),
     "backup": ("gateway.cli.backup:backup", "Copy the log and all state, running or not."),
     "completion": ("gateway.cli.completion:completion", "Print the completion script of a shell."),
 }
@@ -82,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 1 a check failed, 2 bad input or configuration, 3 something outside cannot be reached, 130 interrupted.
     """
+    for client in ("aiokafka", "psycopg"):  # what they would say stands in the command's own message
+        logging.getLogger(client).addHandler(logging.NullHandler())
     try:
         status = cli.main(arguments, prog_name="gateway", standalone_mode=False)
         return status if isinstance(status, int) else OK

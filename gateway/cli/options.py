@@ -4,7 +4,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,8 @@ from click.shell_completion import CompletionItem
 
 from gateway.cli.output import Form, Output
 from gateway.config.load import Loaded, load, read
-from gateway.config.problems import ConfigProblems
+from gateway.config.problems import ConfigProblems, KeyPath
+from gateway.config.references import CREDENTIALS
 from gateway.config.settings import Settings
 from gateway.config.values import duration
 
@@ -30,13 +31,17 @@ class Common:
     config: Path
     output: Output
 
-    def settings(self, *, secrets: bool = False) -> Settings:
-        """Load the configuration; without `secrets` where the command needs none. Raises ConfigProblems."""
-        return load(self.config, os.environ, secrets=secrets)
+    def settings(self, *, secrets: bool = False, optional: Collection[KeyPath] = ()) -> Settings:
+        """Load the configuration; without `secrets`, and what is `optional`, where the command needs none of it.
 
-    def loaded(self, *, secrets: bool = False) -> Loaded:
-        """Load the configuration with the origin of each value. Raises ConfigProblems."""
-        return read(self.config, os.environ, secrets=secrets)
+        Raises:
+            ConfigProblems: it is wrong.
+        """
+        return load(self.config, os.environ, secrets=secrets, optional=optional)
+
+    def loaded(self, *, secrets: bool = False, optional: Collection[KeyPath] = ()) -> Loaded:
+        """Load the configuration with the origin of each value. Otherwise as `settings`."""
+        return read(self.config, os.environ, secrets=secrets, optional=optional)
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -119,7 +124,7 @@ class ConfiguredName(click.ParamType[str]):
         """Return the configured names; a wrong configuration completes nothing."""
         path = Path(ctx.params.get("config") or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
         try:
-            settings = load(path, os.environ, secrets=False)
+            settings = load(path, os.environ, secrets=False, optional=CREDENTIALS)
         except ConfigProblems:
             return []
         names = [item.name for item in (settings.sources if self.kind == "sources" else settings.routers)]

@@ -5,6 +5,7 @@ import click
 from gateway.cli.options import SOURCE, Common, common, limit
 from gateway.cli.output import Row
 from gateway.cli.text import moment
+from gateway.config.references import DSN
 from gateway.receive.rejections import RING, Rejection, read_rejections
 
 _COLUMNS = ("at", "source", "reason", "status", "client", "method", "path", "body_bytes", "signature_age")
@@ -19,7 +20,7 @@ def rejections(context: Common, *, source: str | None, limit: int) -> None:
 
     The newest come first; bodies are not kept. The last few thousand are there; the newest second may be missing.
     """
-    found = read_rejections(context.settings().log.path, limit=limit if source is None else 100 * RING)
+    found = read_rejections(context.settings(optional=[DSN]).log.path, limit=limit if source is None else 100 * RING)
     fitting = [item for item in found if source in (None, item.source)][:limit]
     context.output.rows(
         (_row(item) for item in fitting), _COLUMNS, empty="nothing was refused (the newest second may be missing)"

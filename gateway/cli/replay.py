@@ -47,7 +47,8 @@ def replay(context: Common, *, router: str, yes: bool, dry_run: bool, **options:
     context.output.note(f"{count} stored events fit")
     arguments: dict[str, Any] = {"source": chosen.source, "type": chosen.type, "key": chosen.key}
     arguments |= {"since_us": chosen.since_us, "until_us": chosen.until_us, **options}
-    answers = operating.follow(settings, router, "replay", id=f"r{secrets.token_hex(6)}", **arguments)
+    arguments["id"] = f"r{secrets.token_hex(6)}"
+    answers = wiring.operate(settings, router, "replay", arguments)
     results: list[dict[str, Any]] = []
     context.output.follow(operating.steps(answers, _step, results.append), f"replay of {router}")
     context.output.item({"router": router, **results[-1]})

@@ -66,7 +66,7 @@ def forget(context: Common, router: str, *, yes: bool) -> None:
     settings = context.settings()
     if router not in wiring.known_routers(settings):
         raise GatewayError(f"router {router} has no state here")
-    if operating.is_running(settings, router):
+    if wiring.is_running(settings, router):
         raise GatewayError(f"router {router} is running; stop the gateway, or take it out of the configuration first")
     confirm(f"Remove the cursor, marks, retries, dead letters and tables of {router} for good?", yes=yes)
     wiring.forget_router(settings, router)
@@ -85,7 +85,7 @@ def _row(settings: Settings, name: str, use: str | None) -> dict[str, Any]:
     return {
         "router": name,
         "use": use or "(not configured)",
-        "running": operating.is_running(settings, name),
+        "running": wiring.is_running(settings, name),
         "paused": status.paused,
         "backlog": status.backlog_events,
         "oldest": status.oldest_unprocessed_seconds,

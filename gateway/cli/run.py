@@ -9,6 +9,8 @@ import click
 
 from gateway.cli.options import ROUTER, Common, common, known_router
 from gateway.cli.urls import host_in_url, local_url
+from gateway.config.problems import KeyPath
+from gateway.config.references import DSN
 from gateway.config.settings import Settings
 from gateway.core.errors import ConfigError
 from gateway.process import supervisor
@@ -19,44 +21,69 @@ from gateway.process import supervisor
 def run(context: Common) -> int:
     """Run everything on this machine: edge, workers, admin port.
 
-    Each router gets a process of its own. Ctrl-C drains and stops: what was begun is finished.
+    Each router gets a process of its own; on Kafka the indexer does, too. Ctrl-C drains and stops: what was begun is
+    finished.
     """
     settings = _start(context, secrets=True)
-    names = [router.name for router in settings.routers]
-    return supervisor.run(settings, edge=True, routers=names, on_ready=lambda: _welcome(context, settings))
+    return supervisor.run(
+        settings,
+        edges=1,
+        routers=[router.name for router in settings.routers],
+        indexer=_is_indexed(settings),
+        on_ready=lambda: _welcome(context, settings),
+    )
 
 
 @click.command()
-@click.option("--workers", type=int, default=1, hidden=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Edge processes on the one port; several need `log.engine: kafka`.",
+)
 @common
 def serve(context: Common, workers: int) -> int:
     """Run the edge alone: receive and store.
 
-    Run the handlers with `gateway work`, in other processes on the same machine.
+    Run the handlers with `gateway work`: in other processes on the same machine, and on Kafka on any machine.
     """
-    if workers != 1:
+    settings = _start(context, secrets=True, optional=[DSN])
+    if workers != 1 and settings.log.engine == "sqlite":
         raise click.UsageError("several edge processes need a log that several can write; the embedded one takes one")
-    settings = _start(context, secrets=True)
-    return supervisor.run(settings, edge=True, routers=(), on_ready=lambda: _welcome(context, settings))
+    return supervisor.run(settings, edges=workers, on_ready=lambda: _welcome(context, settings))
 
 
 @click.command()
 @click.option("--router", "routers", type=ROUTER, multiple=True, help="This router alone; may be given several times.")
+@click.option("--indexer", is_flag=True, help="The indexer alone, or beside the routers named; on Kafka.")
 @common
-def work(context: Common, routers: Sequence[str]) -> int:
-    """Run the workers alone: handle what is stored."""
+def work(context: Common, routers: Sequence[str], *, indexer: bool) -> int:
+    """Run the workers alone: handle what is stored.
+
+    On Kafka the indexer runs beside them, which writes down what `gateway events` lists; any number may run, on any
+    machines.
+    """
     settings = _start(context, secrets=False)
+    if indexer and not _is_indexed(settings):
+        raise click.UsageError("the embedded log is its own index: leave out --indexer")
     configured = [router.name for router in settings.routers]
-    if not configured:
+    if not configured and not indexer:
         raise ConfigError(f"{settings.path}: routers: none is configured; name one, or run `gateway serve`")
     for name in routers:
         known_router(name, configured)
-    return supervisor.run(settings, edge=False, routers=tuple(dict.fromkeys(routers)) or configured)
+    every = not routers and not indexer
+    chosen = configured if every else tuple(dict.fromkeys(routers))
+    return supervisor.run(settings, routers=chosen, indexer=indexer or (every and _is_indexed(settings)))
 
 
-def _start(context: Common, *, secrets: bool) -> Settings:
+def _is_indexed(settings: Settings) -> bool:
+    return settings.log.engine == "kafka"
+
+
+def _start(context: Common, *, secrets: bool, optional: Sequence[KeyPath] = ()) -> Settings:
     sys.path.insert(0, str(Path.cwd()))  # routers are imported with the current directory on the path
-    return context.settings(secrets=secrets)
+    return context.settings(secrets=secrets, optional=optional)
 
 
 def _welcome(context: Common, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from gateway.cli.options import SOURCE, Common, common
 from gateway.cli.text import printable
 from gateway.cli.urls import local_url
 from gateway.config.load import Loaded
+from gateway.config.references import DSN
 from gateway.core.errors import ConfigError, DependencyError, GatewayError
 from gateway.core.source import SignedRequest, SignRequest, Source
 from gateway.providers import PROVIDERS
@@ -75,7 +76,7 @@ def send(context: Common, source: str, event_type: str | None, **options: Any) -
     It is signed with the first configured secret of SOURCE. Exit status 1 if the answer is not the expected one.
     """
     asked = Asked(**options)
-    loaded = context.loaded(secrets=True)
+    loaded = context.loaded(secrets=True, optional=[DSN])
     compiled = _compiled(loaded, source)
     wanted = _wanted(compiled, event_type, asked)
     request = _signed(compiled, wanted)

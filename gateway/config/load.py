@@ -3,30 +3,23 @@
 Relative paths (`log.path`, certificates, files of secrets) start at the current directory, as in a shell.
 """
 
-import ipaddress
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.config import document, references
+from gateway.config import document, engines, frozen, references
 from gateway.config.document import Document
 from gateway.config.mistakes import known_keys
 from gateway.config.model import LogSection, RouterSection, ServerSection, StoreSection
 from gateway.config.problems import ConfigProblems, KeyPath, did_you_mean
 from gateway.config.report import Report
 from gateway.config.sections import check_name, mapping_at, section_of
-from gateway.config.settings import (
-    LogSettings,
-    RouterSettings,
-    ServerSettings,
-    Settings,
-    StoreSettings,
-    TlsSettings,
-)
+from gateway.config.settings import RouterSettings, Settings
 from gateway.config.sources import ReadSource, read_source
+from gateway.config.values import is_loopback
 from gateway.core.source import Source
 
 DAY = 86_400.0
@@ -47,39 +40,44 @@ class Loaded:
         return {name: read.compiled for name, read in self.sources.items() if read.compiled is not None}
 
 
-def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Settings:
+def load(
+    path: Path, environ: Mapping[str, str], *, secrets: bool = True, optional: Collection[KeyPath] = ()
+) -> Settings:
     """Return the settings of the configuration file at `path`.
 
-    With `secrets=False`, for commands that need none, secrets that cannot be had here and now are left out.
+    With `secrets=False`, for commands that need none, the sources' secrets that cannot be had here and now are left
+    out; so are those of `optional`, some of `references.CREDENTIALS`.
 
     Raises:
         ConfigProblems: every mistake in the file, with its place and its remedy.
     """
-    return read(path, environ, secrets=secrets).settings
+    return read(path, environ, secrets=secrets, optional=optional).settings
 
 
-def read(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Loaded:
+def read(path: Path, environ: Mapping[str, str], *, secrets: bool = True, optional: Collection[KeyPath] = ()) -> Loaded:
     """Return the settings with the origin of each value. Raises as `load` does."""
     report = Report(document.read(path))
-    resolved = references.resolve(report, environ)
+    resolved = references.resolve(report, environ, optional)
     tree = _without_later_versions(_without_nulls(resolved.tree, report), report)
     _check_top(tree, report)
     server = section_of(ServerSection, mapping_at(tree, "server", report), ("server",), report)
-    log = section_of(LogSection, mapping_at(tree, "log", report), ("log",), report)
-    store = section_of(StoreSection, mapping_at(tree, "store", report), ("store",), report)
+    log = engines.read_log(mapping_at(tree, "log", report), report)
+    known_dsn = references.DSN not in resolved.unread
+    store = engines.read_store(mapping_at(tree, "store", report), report, known=known_dsn)
     sources = _sources(tree, server, report, environ, secrets=secrets)
     routers = _routers(tree, report)
     if server is not None:
         _check_server(server, sources, report, secrets=secrets)
     if log is not None and store is not None:
         _check_marks(log, store, sources, report)
+        engines.check_together(log, store, sources, report)
     if report.problems or server is None or log is None or store is None:
         raise ConfigProblems(report.problems)
     settings = Settings(
         path=path,
-        server=_server(server),
-        log=_log(log),
-        store=StoreSettings(marks=store.marks),
+        server=frozen.server_settings(server),
+        log=frozen.log_settings(log),
+        store=frozen.store_settings(store, known_dsn=known_dsn),
         sources=tuple(source.settings for source in sources.values()),
         routers=routers,
     )
@@ -106,12 +104,6 @@ def _without_nulls(tree: dict[str, Any], report: Report) -> dict[str, Any]:
 
 def _without_later_versions(tree: dict[str, Any], report: Report) -> dict[str, Any]:
     """Report what this version cannot do yet, and leave it out, so that its other keys are not called unknown."""
-    tree = dict(tree)
-    for section, later in (("log", ("kafka",)), ("store", ("postgres", "memory"))):
-        raw = tree.get(section)
-        if isinstance(raw, dict) and raw.get("engine") in later:
-            report.add((section, "engine"), "this version runs the embedded engine only", "write engine: sqlite")
-            del tree[section]
     for path in _later_keys(tree):
         report.add(path, "this version does not know it yet", _LATER[str(path[-1])], at_key=True)
         tree = _without(tree, path)
@@ -119,7 +111,7 @@ def _without_later_versions(tree: dict[str, Any], report: Report) -> dict[str, A
 
 
 _LATER = {
-    "workers": "remove it: the embedded engine has one edge process",
+    "workers": "remove it, and start `gateway serve --workers N`",
     "require": "remove it: check fields in the handler",
 }
 
@@ -189,17 +181,10 @@ def _check_server(server: ServerSection, sources: Mapping[str, ReadSource], repo
 
 def _exposed(server: ServerSection, source: ReadSource) -> str:
     """Return which setting lets others than this machine reach the source, if any does."""
-    if not _is_loopback(server.host):
+    if not is_loopback(server.host):
         return "server.host"
     url = source.settings.options.public_url
-    return "public_url" if url and not _is_loopback(urlsplit(url).hostname or "") else ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return "public_url" if url and not is_loopback(urlsplit(url).hostname or "") else ""
 
 
 def _check_marks(log: LogSection, store: StoreSection, sources: Mapping[str, ReadSource], report: Report) -> None:
@@ -212,30 +197,3 @@ def _check_marks(log: LogSection, store: StoreSection, sources: Mapping[str, Rea
             "shorter than log.retention and the longest dedupe window together",
             f"write at least {math.ceil(needed / DAY)}d",
         )
-
-
-def _server(section: ServerSection) -> ServerSettings:
-    return ServerSettings(
-        host=section.host,
-        port=section.port,
-        admin_host=section.admin_host,
-        admin_port=section.admin_port,
-        public_url=section.public_url,
-        trusted_proxies=tuple(section.trusted_proxies),
-        tls=TlsSettings(cert=Path(section.tls.cert), key=Path(section.tls.key)) if section.tls else None,
-        max_connections=section.max_connections,
-        max_buffered=section.max_buffered,
-        max_buffered_per_client=section.max_buffered_per_client,
-        drain=section.drain,
-    )
-
-
-def _log(section: LogSection) -> LogSettings:
-    return LogSettings(
-        path=Path(section.path),
-        retention=section.retention,
-        max_bytes=section.max_bytes,
-        min_free=section.min_free,
-        max_queued_events=section.max_queued_events,
-        max_queued_bytes=section.max_queued_bytes,
-    )

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.config import model
 from gateway.config.problems import KeyPath, did_you_mean, nearest
+from gateway.config.references import CREDENTIALS
 from gateway.config.report import Report
 
 _KINDS = {
@@ -53,6 +54,8 @@ def _report_one(details: ErrorDetails, section: KeyPath, report: Report) -> None
         report.add(path[:-1], f"{path[-1]} is missing", _missing(path), at_key=True)
     elif _is_secret(path) and kind == "model_type":
         report.add(path, "a secret is never written here", _SECRET_REMEDY)
+    elif path in CREDENTIALS and kind in ("string_type", "string_too_short"):
+        report.add(path, "must be a text from elsewhere", "write {env: NAME} or {file: PATH}")
     else:
         message, remedy = _wrong_value(details, kind)
         report.add(path, message, remedy, at_key="[key]" in details["loc"])
@@ -73,6 +76,8 @@ def _missing(path: KeyPath) -> str:
         "provider": "write provider: and one of `gateway providers`",
         "secrets": "write secrets: [{env: NAME}]",
         "use": 'write use: "package.module:attribute"',
+        "bootstrap": "write bootstrap: [HOST:PORT]",
+        "dsn": "write dsn: {env: DATABASE_URL}",
     }
     return examples.get(str(path[-1]), "add it")
 
@@ -106,8 +111,12 @@ _MODELS: dict[tuple[str | int, ...], type[BaseModel]] = {
     (): model.Configuration,
     ("server",): model.ServerSection,
     ("server", "tls"): model.TlsSection,
-    ("log",): model.LogSection,
-    ("store",): model.StoreSection,
+    ("log",): model.KafkaLogSection,  # which knows the keys of the other engine, too; so does the next
+    ("log", "security"): model.SecuritySection,
+    ("log", "security", "oauth"): model.OAuthSection,
+    ("log", "topics"): model.TopicsSection,
+    ("log", "dedupe"): model.DedupeSection,
+    ("store",): model.PostgresStoreSection,
     ("sources", "*"): model.SourceSection,
     ("sources", "*", "secrets", "*"): model.SecretSection,
     ("routers", "*"): model.RouterSection,

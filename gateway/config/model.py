@@ -8,7 +8,20 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.config.values import Duration, HeaderName, Name, Network, PublicUrl, Rate, Size, Use
+from gateway.config.values import (
+    Brokers,
+    Duration,
+    HeaderName,
+    Name,
+    Network,
+    Prefix,
+    PublicUrl,
+    Rate,
+    SecretText,
+    Size,
+    TokenUrl,
+    Use,
+)
 
 
 def _written(default: str, description: str) -> Any:
@@ -47,16 +60,20 @@ class ServerSection(Section):
         default=[], description="Networks of proxies whose `X-Forwarded-For` is believed."
     )
     tls: TlsSection | None = Field(default=None, description="Serve HTTPS with this certificate.")
-    max_connections: int = Field(default=4096, ge=1, description="Connections open at a time; more are answered 503.")
-    max_buffered: Size = _written("256MiB", "Bytes of request bodies held before they are verified, in all.")
+    max_connections: int = Field(
+        default=4096, ge=1, description="Connections open at a time in each edge process; more are answered 503."
+    )
+    max_buffered: Size = _written(
+        "256MiB", "Bytes of request bodies that each edge process holds before they are verified, in all."
+    )
     max_buffered_per_client: Size = _written("64MiB", "The same for one client address.")
     drain: Duration = _written("20s", "How long a stopping gateway waits for what it has begun.")
 
 
 class LogSection(Section):
-    """The event log: every accepted event, durable before its sender is answered."""
+    """The keys that the logs of all engines have."""
 
-    engine: Literal["sqlite"] = Field(default="sqlite", description="This version runs the embedded engine.")
+    engine: Literal["sqlite", "kafka"]
     path: str = Field(
         default="var",
         min_length=1,
@@ -65,18 +82,118 @@ class LogSection(Section):
     retention: Duration = _written("14d", "How long handled events are kept.")
     max_bytes: Size = _written("20GiB", "How much of the disk the log may take.")
     min_free: Size = _written("1GiB", "With less than this free on the disk, deliveries are answered 503.")
-    max_queued_events: int = Field(default=20_000, ge=1, description="Events that may wait in memory for the disk.")
-    max_queued_bytes: Size = _written("64MiB", "Bytes that may wait in memory for the disk.")
+    max_queued_events: int = Field(
+        default=20_000, ge=1, description="Events that may wait in memory to be stored, of each edge process."
+    )
+    max_queued_bytes: Size = _written("64MiB", "Bytes that may wait in memory to be stored, of each edge process.")
+
+
+class SqliteLogSection(LogSection):
+    """The event log: every accepted event, durable before its sender is answered."""
+
+    engine: Literal["sqlite"] = Field(
+        default="sqlite", description="`sqlite` is embedded, for one machine; `kafka` is for several."
+    )
+
+
+class OAuthSection(Section):
+    """Where tokens for `OAUTHBEARER` come from: the client-credentials grant of OAuth 2.0."""
+
+    token_url: TokenUrl = Field(description="The token endpoint; `https`, or on loopback.")
+    client_id: str = Field(min_length=1, description="Who asks.")
+    client_secret: SecretText = Field(description="Its secret; `{env: NAME}` or `{file: PATH}`.")
+    scope: str | None = Field(default=None, min_length=1, description="What is asked for.")
+
+
+class SecuritySection(Section):
+    """How to connect to the brokers. Without it: no encryption, no login."""
+
+    tls: bool = Field(default=False, description="Encrypt, and check the brokers' certificates and names.")
+    ca: str | None = Field(
+        default=None, min_length=1, description="PEM file of the authorities to trust, instead of the system's."
+    )
+    cert: str | None = Field(default=None, min_length=1, description="PEM file of this client's certificate chain.")
+    key: str | None = Field(default=None, min_length=1, description="PEM file of its private key, unencrypted.")
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+        default=None, description="How to log in (SASL)."
+    )
+    username: str | None = Field(default=None, min_length=1, description="For PLAIN and SCRAM.")
+    password: SecretText | None = Field(
+        default=None, description="For PLAIN and SCRAM; `{env: NAME}` or `{file: PATH}`."
+    )
+    oauth: OAuthSection | None = Field(default=None, description="For OAUTHBEARER.")
+
+
+class TopicsSection(Section):
+    """How `gateway topics create` makes the topics, and what a start asks of them."""
+
+    partitions: int = Field(
+        default=12,
+        ge=1,
+        le=65_536,
+        description="Of each source's topic: how many workers may share a router. Changing it later moves keys.",
+    )
+    replication: int = Field(default=3, ge=1, le=32_767, description="Copies of each partition; 1 for a single broker.")
+    min_insync: int = Field(default=2, ge=1, description="Copies an event must have before its sender is answered 200.")
+
+
+class DedupeSection(Section):
+    """What each edge process remembers of stored events. It spares work; the marks are the guarantee."""
+
+    max_ids: int = Field(
+        default=2_000_000, ge=1, description="Event ids held in memory; the oldest are forgotten first."
+    )
+    warm: Duration = _written("15m", "How far back a starting edge reads what was stored, its own and others'.")
+
+
+class KafkaLogSection(LogSection):
+    """The event log on Kafka, for several edges and workers. `store` must then be Postgres.
+
+    The keys of the embedded log hold here, too: `path` is the folder of this machine's sockets and rejections,
+    `retention` that of the topics, and `max_bytes` and `min_free` are for the spool's disk.
+    """
+
+    engine: Literal["kafka"] = Field(description="Chooses this engine.")
+    bootstrap: Brokers = Field(description="Brokers to begin with: a list of `host:port`, or one text with commas.")
+    prefix: Prefix = Field(
+        default="webhooks", description="What topics and consumer groups begin with; one for each gateway."
+    )
+    security: SecuritySection = Field(default_factory=SecuritySection, description="Encryption and login.")
+    topics: TopicsSection = Field(default_factory=TopicsSection, description="Partitions and copies.")
+    spool: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder for events that Kafka cannot take now; without it they are answered 503.",
+    )
+    dedupe: DedupeSection = Field(default_factory=DedupeSection, description="The memory of stored ids.")
 
 
 class StoreSection(Section):
-    """Where the marks of finished handlers are kept."""
+    """The keys that the stores of all engines have."""
 
-    engine: Literal["sqlite"] = Field(default="sqlite", description="This version runs the embedded engine.")
+    engine: Literal["sqlite", "postgres"]
     marks: Duration = _written(
         "90d",
         "How long a mark is kept; at least the log's retention and each source's dedupe window together.",
     )
+
+
+class SqliteStoreSection(StoreSection):
+    """Where the marks of finished handlers are kept."""
+
+    engine: Literal["sqlite"] = Field(
+        default="sqlite", description="`sqlite` for one machine; `postgres` for several, and for tables you share."
+    )
+
+
+class PostgresStoreSection(StoreSection):
+    """Marks, and the handlers' tables, in Postgres. `gateway store migrate` makes the gateway's own tables."""
+
+    engine: Literal["postgres"] = Field(description="Chooses this engine.")
+    dsn: SecretText = Field(
+        description="Where it is: `{env: DATABASE_URL}`, such as `postgresql://user:password@host/database`."
+    )
+    connections: int = Field(default=10, ge=2, le=1000, description="Connections of each worker at most.")
 
 
 class SecretSection(Section):
@@ -114,7 +231,8 @@ class SourceSection(Section):
     max_body: Size | None = Field(default=None, description="Largest body; a larger one is answered 413.")
     deadline: Duration | None = Field(default=None, description="A delivery is answered by then, if need be with 503.")
     rate: Rate | None = Field(
-        default=None, description="Verified deliveries accepted, such as `100/s`; more are answered 429."
+        default=None,
+        description="Verified deliveries that each edge process accepts, such as `100/s`; more are answered 429.",
     )
     order_by: str | None = Field(
         default=None,
@@ -154,7 +272,7 @@ class Configuration(Section):
     """The configuration of one gateway."""
 
     server: ServerSection = Field(default_factory=ServerSection)
-    log: LogSection = Field(default_factory=LogSection)
-    store: StoreSection = Field(default_factory=StoreSection)
+    log: SqliteLogSection | KafkaLogSection = Field(default_factory=SqliteLogSection)
+    store: SqliteStoreSection | PostgresStoreSection = Field(default_factory=SqliteStoreSection)
     sources: dict[Name, SourceSection] = Field(min_length=1, description="The endpoints, by name.")
     routers: dict[Name, RouterSection] = Field(default={}, description="The routers to run, by name.")

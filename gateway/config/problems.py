@@ -1,7 +1,7 @@
 """What is wrong with a configuration: every mistake at once, each with its place and its remedy.
 
 No message quotes a value: any value may be a secret in the wrong place. Keys are quoted, but not those below
-`secrets`, where a secret may have become a key by a slip of indentation.
+`secrets` and the like, where a secret may have become a key by a slip of indentation.
 """
 
 import difflib
@@ -15,6 +15,7 @@ from gateway.core.errors import ConfigError
 KeyPath = tuple[str | int, ...]
 
 SECRET_KEYS = ("label", "env", "file", "dev")
+SECRET_PLACES = ("secrets", "password", "client_secret", "dsn")
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
@@ -55,7 +56,7 @@ def key_text(path: KeyPath) -> str:
             continue
         known = part in SECRET_KEYS if below_secrets else _PLAIN_KEY.fullmatch(part)
         text += ("." if text else "") + (part if known else "?")
-        below_secrets = below_secrets or part == "secrets"
+        below_secrets = below_secrets or part in SECRET_PLACES
     return text
 
 

@@ -1,6 +1,7 @@
 """Writes `docs/configuration.md` from the models: every key, its form, its default and its meaning."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,12 +12,24 @@ from gateway.config.schema import json_schema
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("server", model.ServerSection),
     ("server.tls", model.TlsSection),
-    ("log", model.LogSection),
-    ("store", model.StoreSection),
+    ("log", model.SqliteLogSection),
+    ("log", model.KafkaLogSection),
+    ("log.security", model.SecuritySection),
+    ("log.security.oauth", model.OAuthSection),
+    ("log.topics", model.TopicsSection),
+    ("log.dedupe", model.DedupeSection),
+    ("store", model.SqliteStoreSection),
+    ("store", model.PostgresStoreSection),
     ("sources.NAME", model.SourceSection),
     ("sources.NAME.secrets[]", model.SecretSection),
     ("routers.NAME", model.RouterSection),
 )
+
+# Of each engine that is not the default one: its word, and the section whose keys it has too.
+_OTHERS: Mapping[type[BaseModel], tuple[str, type[BaseModel]]] = {
+    model.KafkaLogSection: ("kafka", model.LogSection),
+    model.PostgresStoreSection: ("postgres", model.StoreSection),
+}
 
 _INTRODUCTION = """\
 # Configuration
@@ -24,7 +37,8 @@ _INTRODUCTION = """\
 <!-- Generated from gateway/config/model.py by `make docs`. -->
 
 One YAML file: `--config FILE`, else the environment variable `GATEWAY_CONFIG`, else `config/gateway.yaml`.
-[config/gateway.yaml](../config/gateway.yaml) is a complete example that runs as it is.
+[config/gateway.yaml](../config/gateway.yaml) is a complete example that runs as it is;
+[config/gateway.kafka.yaml](../config/gateway.kafka.yaml) is the same on Kafka and Postgres.
 
 - `gateway check` finds every mistake at once, each as `file:line:column: key: what is wrong; what to do`.
 - `gateway config show` tells what is in effect and where each value comes from. Secrets are masked.
@@ -41,7 +55,7 @@ Any plain value may be `{env: NAME}`, `{env: NAME, default: VALUE}` or `{file: P
 off; a variable that is not set, or an empty one, is a mistake unless there is a default. This does not hold inside
 `scheme` and `event`.
 
-A secret is always one of these:
+A source's secret is always one of these:
 
 | written | means |
 |---|---|
@@ -53,6 +67,10 @@ A secret is always one of these:
 
 A development secret stands readable in the file, so it works on loopback only: with another `server.host`, or a
 `public_url` that is not loopback, the gateway refuses to start while one is in use.
+
+What the gateway itself logs in with (`log.security.password`, `log.security.oauth.client_secret`, `store.dsn`) is a
+plain value: write `{env: NAME}` or `{file: PATH}`. No message, no line of log and no `gateway config show` ever has it.
+`gateway serve` needs no `store.dsn`: a machine that only receives need not know it.
 
 """
 
@@ -107,20 +125,28 @@ def _custom() -> str:
 
 def _section(title: str, section: type[BaseModel]) -> str:
     schema = json_schema()["$defs"][section.__name__]
-    rows = "\n".join(_rows(section, schema))
-    return f"## `{title}`\n\n{section.__doc__}\n\n| key | form | default | meaning |\n|---|---|---|---|\n{rows}\n"
+    other = _OTHERS.get(section)
+    heading = f"## `{title}`" if other is None else f"## `{title}` with `engine: {other[0]}`"
+    known = () if other is None else other[1].model_fields.keys() - {"engine"}
+    rows = "\n".join(_rows(section, schema, known))
+    about = inspect.cleandoc(section.__doc__ or "")
+    return f"{heading}\n\n{about}\n\n| key | form | default | meaning |\n|---|---|---|---|\n{rows}\n"
 
 
-def _rows(section: type[BaseModel], schema: dict[str, Any]) -> Iterator[str]:
+def _rows(section: type[BaseModel], schema: dict[str, Any], known: Collection[str]) -> Iterator[str]:
     for key, field in section.model_fields.items():
+        if key in known:
+            continue
         default = field.get_default(call_default_factory=True)
         shown = "**required**" if field.is_required() else _default(default)
         yield f"| `{key}` | {_form(schema['properties'][key])} | {shown} | {field.description} |"
 
 
 def _default(value: object) -> str:
-    if value is None:
+    if value is None or isinstance(value, BaseModel):
         return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return "none" if value == [] else f"`{value}`"
 
 
@@ -133,9 +159,9 @@ def _form(schema: dict[str, Any]) -> str:
         return f"list of {_form(plain['items'])}s"
     if "$ref" in plain:
         return "mapping"
-    kinds = {"integer": "whole number", "string": "text", "object": "mapping"}
+    kinds = {"integer": "whole number", "string": "text", "object": "mapping", "boolean": "true or false"}
     title = plain.get("title") or schema.get("title", "")
     return title if title in _TITLED else kinds[plain["type"]]
 
 
-_TITLED = ("duration", "size", "rate", "name", "router", "header", "network", "URL")
+_TITLED = ("duration", "size", "rate", "name", "router", "header", "network", "URL", "secret", "broker")

@@ -5,14 +5,14 @@ looks like a variable's and unlike a secret.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway.config.document import plain_value
 from gateway.config.problems import KeyPath
-from gateway.config.report import Report, Unread, unread_is_reported
+from gateway.config.report import Report, Unread
 
 _KEYS = {"env", "file", "default"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -20,16 +20,24 @@ _CLEARLY_A_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _LARGEST = 64 * 2**10
 _HELD_BACK = ("secrets", "scheme", "event")
 
+DSN: KeyPath = ("store", "dsn")
+CREDENTIALS: tuple[KeyPath, ...] = (DSN, ("log", "security", "password"), ("log", "security", "oauth", "client_secret"))
+"""What a gateway logs in with elsewhere: kept as text whatever it looks like, and never shown."""
+_TEXTS = (*CREDENTIALS, ("log", "prefix"), ("log", "security", "username"), ("log", "security", "oauth", "client_id"))
+_STAND_IN = "-"
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """The tree with its references replaced, and where each of those values came from.
 
-    A reference that could not be resolved, and is reported, is left out of the tree.
+    A reference that could not be resolved, and is reported, is left out of the tree; but for a credential something
+    stands in, so that nobody is told besides that it is missing. `unread` has the paths of those.
     """
 
     tree: dict[str, Any]
     origins: Mapping[KeyPath, str]
+    unread: Collection[KeyPath] = frozenset()
 
 
 def from_environment(name: object, environ: Mapping[str, str]) -> str:
@@ -72,10 +80,12 @@ def from_file(name: object) -> str:
 
 
 class _Resolver:
-    def __init__(self, report: Report, environ: Mapping[str, str]) -> None:
+    def __init__(self, report: Report, environ: Mapping[str, str], optional: Collection[KeyPath]) -> None:
         self.origins: dict[KeyPath, str] = {}
+        self.unread: set[KeyPath] = set()
         self._report = report
         self._environ = environ
+        self._optional = optional
 
     def walk(self, value: Any, path: KeyPath) -> Any:
         if len(path) == 3 and path[0] == "sources" and path[2] in _HELD_BACK:
@@ -91,16 +101,22 @@ class _Resolver:
         return {key: child for key, child in walked.items() if child is not _MISSING}
 
     def _read(self, value: dict[str, Any], path: KeyPath) -> Any:
-        with unread_is_reported(self._report, path):
-            try:
-                text, self.origins[path] = self._text(value)
-                return plain_value(text)
-            except Unread:
-                if "default" not in value:
-                    raise
+        try:
+            text, self.origins[path] = self._text(value)
+        except Unread as reason:
+            if "default" in value:
                 self.origins[path] = self._report.place((*path, "default"))
                 return value["default"]
-        return _MISSING
+            return self._without(path, reason)
+        return text if path in _TEXTS else plain_value(text)
+
+    def _without(self, path: KeyPath, reason: Unread) -> Any:
+        if path not in self._optional:
+            self._report.add(path, str(reason), reason.remedy)
+        if path not in CREDENTIALS:
+            return _MISSING
+        self.unread.add(path)
+        return _STAND_IN
 
     def _text(self, value: dict[str, Any]) -> tuple[str, str]:
         if "env" in value and "file" in value:
@@ -113,8 +129,11 @@ class _Resolver:
 _MISSING = object()
 
 
-def resolve(report: Report, environ: Mapping[str, str]) -> Resolved:
-    """Replace the references of all settings but secrets and custom schemes; report those that cannot be."""
-    resolver = _Resolver(report, environ)
+def resolve(report: Report, environ: Mapping[str, str], optional: Collection[KeyPath] = ()) -> Resolved:
+    """Replace the references of all settings but secrets and custom schemes; report those that cannot be.
+
+    Those of `optional` that cannot be are not reported.
+    """
+    resolver = _Resolver(report, environ, optional)
     tree = {key: resolver.walk(value, (key,)) for key, value in report.document.tree.items()}
-    return Resolved(tree, resolver.origins)
+    return Resolved(tree, resolver.origins, frozenset(resolver.unread))

@@ -1,7 +1,5 @@
 """Collects what is wrong with one document, so that all of it is told at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gateway.config.document import Document
@@ -32,15 +30,6 @@ class Report:
     def place(self, path: KeyPath) -> str:
         """Return `file:line` of the value of `path`."""
         return f"{self.document.file}:{self.document.value_mark(path).line}"
-
-
-@contextmanager
-def unread_is_reported(report: Report, path: KeyPath) -> Iterator[None]:
-    """Note an `Unread` raised inside as a mistake of `path`."""
-    try:
-        yield
-    except Unread as reason:
-        report.add(path, str(reason), reason.remedy)
 
 
 class Unread(Exception):  # noqa: N818 - a reason with its remedy; it never leaves this room

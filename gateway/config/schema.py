@@ -42,10 +42,15 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """What is optional may be left out; it may not be null."""
     kept = {key: value for key, value in schema.items() if not (key == "default" and value is None)}
     choices = [choice for choice in kept.pop("anyOf", []) if choice != {"type": "null"}]
-    return {**kept, **choices[0]} if len(choices) == 1 else kept
+    if len(choices) > 1:
+        return {**kept, "anyOf": choices}
+    return {**kept, **choices[0]} if choices else kept
 
 
 def _or_reference(schema: dict[str, Any]) -> dict[str, Any]:
+    choices = schema.get("anyOf", ())
+    if any(choice.get("type") in _SCALARS for choice in choices):
+        return {**schema, "anyOf": [*choices, {"$ref": "#/$defs/Reference"}]}
     if schema.get("type") not in _SCALARS:
         return schema
     about: dict[str, Any] = {key: schema[key] for key in ("title", "description", "default") if key in schema}

@@ -1,16 +1,22 @@
-"""The secrets of a source: from the environment, from files, or for development only from the configuration itself."""
+"""The secrets of a source: from the environment, from files, or for development only from the configuration itself.
+
+And every secret of a configuration together, for what may hold none of them.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from pydantic import ValidationError
 
+from gateway.config.conninfo import is_secret, parts_of
 from gateway.config.model import SecretSection
 from gateway.config.problems import KeyPath
 from gateway.config.references import from_environment, from_file
 from gateway.config.report import Report, Unread
+from gateway.config.settings import Settings
 from gateway.core.source import Secret
 
 DEV_LABEL = "dev"
@@ -93,3 +99,20 @@ def _named(section: SecretSection, environ: Mapping[str, str]) -> tuple[str, str
     if section.file is not None:
         return from_file(section.file), Path(section.file).name, "file"
     return None
+
+
+def secret_values(settings: Settings) -> frozenset[str]:
+    """Return every secret of the configuration, in each form in which it may be met: what no log line may hold."""
+    found = {secret.text for source in settings.sources for secret in source.secrets}
+    if settings.log.kafka is not None:
+        security = settings.log.kafka.security
+        found |= _forms(security.password) | _forms(security.oauth.client_secret if security.oauth else None)
+    if settings.store.dsn:
+        found.add(settings.store.dsn)
+        for name, value in (parts_of(settings.store.dsn) or {}).items():
+            found |= _forms(value) if is_secret(name) else set()
+    return frozenset(found)
+
+
+def _forms(text: str | None) -> set[str]:
+    return {text, quote(text, safe=""), quote_plus(text)} if text else set()

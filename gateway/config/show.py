@@ -1,14 +1,25 @@
 """The configuration in effect, key by key, each with where its value comes from. Secrets are masked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.config.conninfo import is_secret, parts_of
+from gateway.config.engines import LOGS, STORES
 from gateway.config.load import Loaded
-from gateway.config.model import LogSection, RouterSection, ServerSection, SourceSection, StoreSection
+from gateway.config.model import (
+    DedupeSection,
+    OAuthSection,
+    RouterSection,
+    SecuritySection,
+    ServerSection,
+    SourceSection,
+    TopicsSection,
+)
 from gateway.config.problems import KeyPath, key_text
+from gateway.config.references import CREDENTIALS, DSN
 from gateway.config.sources import ReadSource
 from gateway.config.values import duration_text, size_text
 from gateway.core.source import Source
@@ -17,8 +28,15 @@ MASK = "***"
 DEFAULT = "default"
 PROVIDER = "provider's default"
 
-_APART = ("tls", "secrets", "scheme", "event")
+_APART = ("secrets", "scheme", "event")
+_TLS: KeyPath = ("server", "tls")
 _BY_PROVIDER = ("dedupe_window", "max_body", "deadline")
+_NESTED: Mapping[str, type[BaseModel]] = {
+    "security": SecuritySection,
+    "oauth": OAuthSection,
+    "topics": TopicsSection,
+    "dedupe": DedupeSection,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +50,23 @@ class Shown:
 
 def effective(loaded: Loaded) -> Iterator[Shown]:
     """Return every value in effect, in the order of the sections."""
-    for name, model in (("server", ServerSection), ("log", LogSection), ("store", StoreSection)):
-        yield from _section(loaded, (name,), model)
-    yield from _written(loaded, ("server", "tls"))
+    settings = loaded.settings
+    yield from _section(loaded, ("server",), ServerSection)
+    yield from _log(loaded)
+    yield from _section(loaded, ("store",), STORES[settings.store.engine])
+    yield from _written(loaded, _TLS)
     for source in loaded.sources.values():
         yield from _source(loaded, source)
-    for router in loaded.settings.routers:
+    for router in settings.routers:
         yield from _section(loaded, ("routers", router.name), RouterSection)
+
+
+def _log(loaded: Loaded) -> Iterator[Shown]:
+    log = loaded.settings.log
+    without_spool = log.kafka is not None and log.kafka.spool is None
+    for shown in _section(loaded, ("log",), LOGS[log.engine]):
+        if not (without_spool and shown.key in ("log.max_bytes", "log.min_free")):  # they are for the spool's disk
+            yield shown
 
 
 def _source(loaded: Loaded, source: ReadSource) -> Iterator[Shown]:
@@ -65,12 +93,23 @@ def _by_provider(source: Source | None, key: str) -> str | None:
 def _section(loaded: Loaded, path: KeyPath, model: type[BaseModel]) -> Iterator[Shown]:
     written = _at(loaded.resolved.tree, path) or {}
     for key, field in model.model_fields.items():
-        if key in _APART:
+        place = (*path, key)
+        default = field.get_default(call_default_factory=True)
+        if key in _NESTED and (key in written or default is not None):
+            yield from _section(loaded, place, _NESTED[key])
+        elif key in _APART or place == _TLS or place in loaded.resolved.unread:
             continue
-        if written.get(key) is not None:
-            yield Shown(key_text((*path, key)), written[key], _origin(loaded, (*path, key)))
+        elif written.get(key) is not None:
+            yield Shown(key_text(place), _masked(place, written[key]), _origin(loaded, place))
         else:
-            yield Shown(key_text((*path, key)), field.get_default(call_default_factory=True), DEFAULT)
+            yield Shown(key_text(place), default, DEFAULT)
+
+
+def _masked(path: KeyPath, value: Any) -> Any:
+    if path == DSN:
+        parts = parts_of(value) or {}
+        return " ".join(f"{key}={MASK if is_secret(key) else part}" for key, part in parts.items()) or MASK
+    return MASK if path in CREDENTIALS else value
 
 
 def _written(loaded: Loaded, path: KeyPath) -> Iterator[Shown]:

@@ -4,15 +4,17 @@ import ipaddress
 import re
 from decimal import Decimal
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 _DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d|w)$"
 _SIZE = r"^[0-9]+(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 _RATE = r"^[0-9]+(\.[0-9]+)?/(s|m|h)$"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _USE = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$|^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]"
+_PREFIX = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
 _HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -97,16 +99,50 @@ def _network(text: str) -> str:
         raise ValueError(message) from None
 
 
-def _public_url(text: str) -> str:
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _plain_url(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
-        fits = fits and not parts.query and not parts.fragment and (parts.port is None or parts.port > 0)
+        fits = fits and not parts.fragment and (parts.port is None or parts.port > 0)
     except ValueError:
-        fits = False
-    if not fits:
+        return None
+    return parts if fits else None
+
+
+def _public_url(text: str) -> str:
+    parts = _plain_url(text)
+    if parts is None or parts.query:
         raise ValueError('must be the URL senders use, without query or password; such as "https://hooks.example.com"')
     return text.rstrip("/")
+
+
+def _token_url(text: str) -> str:
+    parts = _plain_url(text)
+    if parts is None:
+        raise ValueError('must be a URL without a password; such as "https://login.example.com/oauth2/token"')
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError("would send the client's secret unencrypted; write https://")
+    return text
+
+
+def _listed(text: Any) -> Any:
+    return [part.strip() for part in text.split(",")] if isinstance(text, str) else text
+
+
+def _broker(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    fits = re.fullmatch(_HOST, host) and re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65_536
+    if not fits:
+        raise ValueError('must be a host and its port; write one such as "kafka-1.internal:9092"')
+    return text
 
 
 Duration = Annotated[
@@ -139,4 +175,27 @@ HeaderName = Annotated[
 Network = Annotated[str, AfterValidator(_network), WithJsonSchema({"type": "string", "title": "network"})]
 PublicUrl = Annotated[
     str, AfterValidator(_public_url), WithJsonSchema({"type": "string", "format": "uri", "title": "URL"})
+]
+TokenUrl = Annotated[
+    str, AfterValidator(_token_url), WithJsonSchema({"type": "string", "format": "uri", "title": "URL"})
+]
+Prefix = Annotated[
+    str,
+    _matching(_PREFIX, "makes no name of a topic; use letters, digits, hyphens, underscores, and dots between them"),
+    WithJsonSchema({"type": "string", "pattern": _PREFIX, "title": "topic prefix"}),
+]
+SecretText = Annotated[str, Field(min_length=1), WithJsonSchema({"type": "string", "minLength": 1, "title": "secret"})]
+_Broker = Annotated[str, AfterValidator(_broker)]
+Brokers = Annotated[
+    list[_Broker],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "string", "title": "broker"}, "minItems": 1},
+                {"type": "string", "minLength": 1},
+            ]
+        }
+    ),
 ]

@@ -47,6 +47,8 @@ class Crew:
         self._calling = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: set[Job] = set()
+        self._resting: dict[JobEntry, asyncio.TimerHandle] = {}
+        self._settling: Callable[[Job], bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, job: Job, slot: Slot | None) -> None:
@@ -67,14 +69,21 @@ class Crew:
             self._start(entry)
 
     def drop(self, fits: Callable[[Job], bool]) -> list[JobEntry]:
-        """Take out of the lanes what has not begun and fits; it is the caller's to forget."""
+        """Take out of the lanes what does not run and fits; it is the caller's to forget."""
+        for entry in [entry for entry in self._resting if fits(entry.item)]:
+            self._resting.pop(entry).cancel()
+            self.lanes.again(entry)
         return self.lanes.drop(fits)
 
     async def settle(self, fits: Callable[[Job], bool], seconds: float) -> None:
-        """Wait up to `seconds` for the outcomes of those that run and fit."""
+        """Wait up to `seconds` for the outcomes of those that run and fit; none is tried again: `drop` them after."""
         tasks = {job.task for job in self._jobs if job.task is not None and fits(job)}
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        self._settling = fits
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=seconds)
+        finally:
+            self._settling = None
 
     async def drain(self, seconds: float, grace: float) -> None:
         """Start nothing more, wait up to `seconds` for what runs, and then up to `grace` for what had to be cancelled.
@@ -135,7 +144,7 @@ class Crew:
             self.lanes.finish(entry)
             self._finished(entry)
         else:
-            self._loop.call_later(again, self._again, entry)
+            self._resting[entry] = self._loop.call_later(again, self._again, entry)
         self.start_ready()
 
     def _release(self, job: Job) -> None:
@@ -147,6 +156,9 @@ class Crew:
         self.start_ready()
 
     def _again(self, entry: JobEntry) -> None:
+        if self._settling is not None and self._settling(entry.item):
+            return
+        del self._resting[entry]
         self.lanes.again(entry)
         self.start_ready()
 

@@ -151,7 +151,7 @@ class Worker:
             retries_parked=self._ports.parking.parked(),
             dead_letters=self._ports.parking.dead(),
             gap_events=self._backlog.gap_events,
-            paused=self._ports.pausing.paused(),
+            paused="" if self._going.is_set() else self._ports.pausing.paused(),  # what it does, not what was ordered
         )
 
     # Life

@@ -52,10 +52,14 @@ class Rebalance:
             return job.pair.position.partition in leaving and not (job.fresh and job.pair.replay_id)
 
         async with self.admitting:
-            for entry in self._crew.drop(leaves):
-                self._dropped(entry)
+            self._drop(leaves)
             await self._crew.settle(leaves, self._patience)
+            self._drop(leaves)  # what failed meanwhile, and would be tried again
             self._commit()
             self._window.drop(leaving)
             self._parking.release(leaving)
         self._commit()  # the window has room again: its feed may wait for that
+
+    def _drop(self, leaves: Callable[[Job], bool]) -> None:
+        for entry in self._crew.drop(leaves):
+            self._dropped(entry)

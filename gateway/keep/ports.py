@@ -261,7 +261,14 @@ class Catalogue(Protocol):
     def events(
         self, where: Filter, *, limit: int, newest_first: bool, after: Position | None = None
     ) -> Iterator[Summary]:
-        """Return stored events in order of position."""
+        """Return stored events: the newest first, or in the order in which they came to be asked for.
+
+        The latter is for following: `after` an event come all that could not be asked for before it.
+        """
+        ...
+
+    def end(self) -> Position | None:
+        """Return the place of the last stored event, after which following begins; None if there is none."""
         ...
 
     def count(self, where: Filter) -> int:

@@ -1,4 +1,4 @@
-"""A child process: the edge, or one router's worker. Started by the supervisor, ends when its lifeline closes."""
+"""A child process: an edge, one router's worker, or the indexer. Started by the supervisor, ends with its lifeline."""
 
 import asyncio
 import ctypes
@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 import uvloop
 
 from gateway import wiring
+from gateway.config.secret_values import secret_values
 from gateway.core.errors import ConfigError, DependencyError, GatewayError, PluginError, PoisonedError
 from gateway.process import logs
 from gateway.process.children import EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_FAILED, EXIT_POISONED, Orders, receive_orders
@@ -31,7 +33,7 @@ def main() -> int:
         orders = receive_orders(lifeline)
     except EOFError:
         return 0
-    logs.configure(process=orders.process, secrets=wiring.secret_texts(orders.settings))
+    logs.configure(process=orders.process, secrets=secret_values(orders.settings))
     try:
         uvloop.run(_run(orders, lifeline))
     except PoisonedError:
@@ -66,12 +68,19 @@ async def _run(orders: Orders, lifeline: socket.socket) -> None:
     def ready() -> None:
         lifeline.send(b"ready")
 
-    if orders.process == "edge":
+    await _play(orders, drain, ready)
+    orphaned.cancel()
+
+
+async def _play(orders: Orders, drain: asyncio.Event, ready: Callable[[], None]) -> None:
+    role, _, name = orders.process.partition(":")
+    if role == "edge":
         sockets = [socket.socket(fileno=number) for number in orders.sockets]
         await wiring.run_edge(orders.settings, orders.process, sockets, drain, ready)
+    elif role == "worker":
+        await wiring.run_worker(orders.settings, name, drain, ready)
     else:
-        await wiring.run_worker(orders.settings, orders.process.removeprefix("worker:"), drain, ready)
-    orphaned.cancel()
+        await wiring.run_indexer(orders.settings, drain, ready)
 
 
 async def _ends_with(lifeline: socket.socket, drain: asyncio.Event) -> None:

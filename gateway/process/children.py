@@ -37,7 +37,10 @@ _LENGTH = struct.Struct("!Q")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """What a child needs to know. `process` is `edge` or `worker:<router>`; `sockets` are inherited descriptors."""
+    """What a child needs to know. `sockets` are inherited descriptors, of several edges its own first.
+
+    `process` is `edge`, `edge:<number>` of several, `worker:<router>` or `indexer`.
+    """
 
     process: str
     settings: Settings

@@ -8,7 +8,8 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,10 @@ from gateway.process.redaction import Redactor
 
 _QUEUED_LINES = 1000
 _FLUSH_DEADLINE = 0.5
-_CHATTY = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio")
+_CHATTY = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio", "aiokafka", "psycopg")
+# Clients of a broker or a database that is down say so for every request, and of themselves in every process.
+_REPEATING = ("aiokafka", "psycopg")
+_SAID_EVERY = 10.0
 
 
 def configure(
@@ -33,7 +37,7 @@ def configure(
     """Send every logger of this process to `descriptor`. A second call replaces the first.
 
     Args:
-        process: `edge`, `supervisor`, or `worker:<router>`; stands in every line.
+        process: `supervisor`, or a child's name (`children.Orders`); stands in every line.
         level: the least level that is shown; other people's chatty loggers start at warnings.
         tty: readable lines instead of JSON; by default, whether `descriptor` is a terminal.
         secrets: the configured secrets; no line ever holds one of them.
@@ -80,6 +84,7 @@ class LineHandler(logging.Handler):
         super().__init__()
         self.dropped = 0
         self._descriptor = descriptor
+        self._repeats = _Repeats()
         self._lines: queue.Queue[bytes | None] = queue.Queue(capacity)
         self._thread = threading.Thread(target=self._write_all, name="logs", daemon=True)
         self._thread.start()
@@ -87,9 +92,11 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Render and enqueue; a line that finds the queue full is dropped and counted."""
         try:
+            if self._repeats.withhold(record):
+                return
             line = self.format(record).encode("utf-8", "backslashreplace")
         except Exception:  # noqa: BLE001 - whatever a value's own code does, logging it must not fail its caller
-            line = orjson.dumps({"event": "logs.unprintable", "logger": record.name, "line": record.lineno})
+            line = _unprintable(record)
         try:
             self._lines.put_nowait(line + b"\n")
         except queue.Full:
@@ -120,6 +127,33 @@ class LineHandler(logging.Handler):
                 count, told = self.dropped - told, self.dropped
                 _write(self._descriptor, orjson.dumps({"event": "logs.dropped", "count": count}) + b"\n")
             self._lines.task_done()
+
+
+class _Repeats:
+    """Says what a repeating logger says at one place of its code at most once in ten seconds, and how often it did."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._places: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def withhold(self, record: logging.LogRecord) -> bool:
+        """Return whether to leave this record out; one that is said tells by `repeats` how many were not."""
+        if record.name.partition(".")[0] not in _REPEATING:
+            return False
+        place, now = (record.pathname, record.lineno), self._clock()
+        said, unsaid = self._places.get(place, (-_SAID_EVERY, 0))
+        if now - said < _SAID_EVERY:
+            self._places[place] = (said, unsaid + 1)
+            return True
+        self._places[place] = (now, 0)
+        if unsaid:
+            record.repeats = unsaid
+        return False
+
+
+def _unprintable(record: logging.LogRecord) -> bytes:
+    place = f"{record.name}:{record.lineno}".encode("ascii", "backslashreplace").decode()
+    return orjson.dumps({"event": "logs.unprintable", "logger": place})
 
 
 class _Origin:

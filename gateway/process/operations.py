@@ -39,7 +39,7 @@ def of_edge(log: EventLog, registry: CollectorRegistry) -> Mapping[str, Operatio
         found = log.health()
         return "ok" if found.writable else found.reason or "the log takes no appends"
 
-    return {**_of_any(registry), "health": health}
+    return {**of_process(registry), "health": health}
 
 
 def of_worker(
@@ -70,7 +70,7 @@ def of_worker(
         return state.pausing.paused()
 
     return {
-        **_of_any(registry),
+        **of_process(registry),
         **of_state(state),
         "pause": pause,
         "resume": resume,
@@ -115,7 +115,9 @@ def replay_arguments(  # noqa: PLR0913 - the options of the command, by name
     return where, {"handler": handler, "mode": mode, "new_keys": new_keys, "rate": rate}
 
 
-def _of_any(registry: CollectorRegistry) -> Mapping[str, Operation]:
+def of_process(registry: CollectorRegistry) -> Mapping[str, Operation]:
+    """Return what can be asked of every process."""
+
     async def ping() -> dict[str, int]:
         return {"pid": os.getpid()}
 

@@ -42,7 +42,7 @@ def make_runtime_folder(log_path: Path) -> Path:
 
 
 def control_path(log_path: Path, process: str) -> Path:
-    """Return the control socket of a process: `edge`, `supervisor`, or `worker:<router>`."""
+    """Return the control socket of a process: `edge`, `edge:<number>`, `worker:<router>` or `indexer`."""
     return runtime_folder(log_path) / _named(process.replace(":", "-"), ".sock")
 
 

@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 from gateway.config.settings import ServerSettings, TlsSettings
 from gateway.core.errors import ConfigError
 from gateway.process.exchange import Desk, Limits
+from gateway.process.helping import help_out
 from gateway.process.protocol import GatewayProtocol
 from gateway.receive.app import Edge
 from gateway.receive.responses import Reply
@@ -48,12 +49,15 @@ async def serve(
 ) -> None:
     """Serve the edge on bound sockets until `drain` is set and what is in flight is answered.
 
+    Of several edges on one port each has a socket of its own. A connection that waits at another's longer than that
+    one takes to wake (it is dead, starting, or its loop stands still) is accepted here: by whoever comes first.
+
     Drain: stop accepting, answer what is in flight with `connection: close`, close what is idle, and after
     `settings.drain` seconds cut the rest. The sockets are closed; a supervisor's own copies stay open.
 
     Args:
         edge: the application, and who counts what the server itself refuses.
-        sockets: bound to their addresses.
+        sockets: its own, and then those of the other edges.
         settings: TLS, the most connections, and how many seconds the drain may take.
         drain: set to end.
         started: called when connections are accepted.
@@ -119,21 +123,21 @@ async def serve_desk(
     async with asyncio.TaskGroup() as tasks:
         sweeper = tasks.create_task(_sweep(state))
         handshake = None if tls is None else desk.limits.request
-        servers = [
-            await loop.create_server(connect, sock=bound, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake)
-            for bound in sockets
-        ]
+        server = await loop.create_server(
+            connect, sock=sockets[0], ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake
+        )
+        helping = tasks.create_task(help_out(sockets[1:], connect, tls=tls, handshake=handshake))
         started()
         try:
             await drain.wait()
-            for server in servers:
-                server.close()
+            helping.cancel()
+            server.close()
             await _drained(state, desk, grace)
         finally:
-            for server in servers:
-                server.close()
+            server.close()
             for connection in list(state.connections):
                 connection.transport.abort()
+            helping.cancel()
             sweeper.cancel()
 
 

@@ -20,8 +20,9 @@ __all__ = [
     "backup",
     "catalogue",
     "forget_router",
+    "is_running",
     "known_routers",
-    "operate_offline",
+    "operate",
     "own_role",
     "prepare",
     "router_status",
@@ -55,7 +56,8 @@ class _Commands(Protocol):
     def known_routers(self, settings: Settings) -> Sequence[str]: ...
     def forget_router(self, settings: Settings, router: str) -> None: ...
     def router_status(self, settings: Settings, router: str) -> RouterSample: ...
-    def operate_offline(
+    def is_running(self, settings: Settings, router: str) -> bool: ...
+    def operate(
         self, settings: Settings, router: str, op: str, arguments: Mapping[str, Any]
     ) -> Iterator[tuple[str, Any]]: ...
 
@@ -135,15 +137,22 @@ def router_status(settings: Settings, router: str) -> RouterSample:
     return _commands(settings).router_status(settings, router)
 
 
-def operate_offline(
-    settings: Settings, router: str, op: str, arguments: Mapping[str, Any]
-) -> Iterator[tuple[str, Any]]:
-    """Run one operation of a router whose worker need not run; yields as a control call does.
+def is_running(settings: Settings, router: str) -> bool:
+    """Return whether a worker of the router runs: on this machine, on a cluster on any."""
+    return _commands(settings).is_running(settings, router)
+
+
+def operate(settings: Settings, router: str, op: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Run one operation of a router, its worker running or not.
+
+    Yields ("progress", value) as it comes and ("result", value) last.
 
     Raises:
-        DependencyError: the state is held by another process, cannot be reached, or the router was never registered.
+        DependencyError: the worker does not answer, the state is held by another process or cannot be reached, or the
+            router was never registered.
+        GatewayError: it was refused, with the reason.
     """
-    return _commands(settings).operate_offline(settings, router, op, arguments)
+    return _commands(settings).operate(settings, router, op, arguments)
 
 
 def backup(settings: Settings, destination: Path) -> Iterator[tuple[str, int, int]]:

@@ -15,7 +15,7 @@ from gateway.config.settings import LogSettings, RouterSettings, Settings
 from gateway.core.errors import DamagedError, DependencyError
 from gateway.core.source import Source
 from gateway.handle.equipment import Ports
-from gateway.keep.ports import Filter, Subscription
+from gateway.keep.ports import Filter, Store, Subscription
 from gateway.keep.sqlite import state_reader
 from gateway.keep.sqlite.catalogue import SqliteCatalogue
 from gateway.keep.sqlite.history import SqliteHistory
@@ -164,15 +164,24 @@ async def run_worker(settings: Settings, name: str, drain: asyncio.Event, ready:
         held.callback(listener.close)
         history = SqliteHistory(SqliteReader(log_path(settings.log)))
         held.push_async_callback(history.close)
-        ports = _ports(state, subscription, history)
+        ports = replace(_ports(state, subscription, history), store=await _store(settings, state, name, held))
         worker, metrics = worker_of(router, ports, settings, configured.concurrency)
         process = f"worker:{name}"
         asked = operations.of_worker(worker, state, told_by(process, metrics), partial(count, settings))
         await control(held, settings, process, asked)
-        draining = asyncio.create_task(drain_when(drain, worker, settings.server.drain))
+        draining = asyncio.create_task(drain_when(drain, worker.drain, settings.server.drain))
         held.push_async_callback(ended, draining)
         ready()
         await unless(poisoned, worker.run())
+
+
+async def _store(settings: Settings, state: SqliteState, name: str, held: AsyncExitStack) -> Store:
+    """Return where the router's marks and tables are: in its state file, or in Postgres (design 6.5)."""
+    if settings.store.engine == "sqlite":
+        return state.store
+    from gateway.wiring.postgres import open_store  # noqa: PLC0415 - loads a client that few need here
+
+    return await open_store(settings, name, held)
 
 
 def _ports(state: SqliteState, subscription: Subscription, history: SqliteHistory) -> Ports:

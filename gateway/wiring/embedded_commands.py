@@ -18,7 +18,13 @@ from gateway.keep.sqlite.catalogue import SqliteCatalogue
 from gateway.keep.sqlite.connection import FileLock
 from gateway.keep.sqlite.state import LogPlace, SqliteState
 from gateway.process import operations
+from gateway.process.control import ControlClient
+from gateway.process.runtime import control_path
 from gateway.wiring.embedded import count, log_path, reading, state_names, state_path
+
+_PING_DEADLINE = 3.0
+# A slow replay says nothing between two events; a worker that dies closes the connection at once.
+_LONGEST_SILENCE = 600.0
 
 
 def catalogue(settings: Settings) -> SqliteCatalogue:
@@ -70,15 +76,23 @@ def router_status(settings: Settings, router: str) -> RouterSample:
         )
 
 
-def operate_offline(
-    settings: Settings, router: str, op: str, arguments: Mapping[str, Any]
-) -> Iterator[tuple[str, Any]]:
-    """Run one operation of a router whose worker does not run, with its file's lock; yields as a control call does.
+def is_running(settings: Settings, router: str) -> bool:
+    """Return whether the router's worker answers."""
+    return ControlClient(control_path(settings.log.path, f"worker:{router}"), deadline=_PING_DEADLINE).answers()
+
+
+def operate(settings: Settings, router: str, op: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Run one operation through the router's worker, or with none running by taking its file's lock.
 
     Raises:
-        DependencyError: the file is held by another process, or the router was never registered.
+        DependencyError: the worker does not answer, the file is held, or the router was never registered.
+        GatewayError: it was refused, with the reason.
     """
-    yield "result", asyncio.run(_operated(settings, router, op, arguments))
+    if is_running(settings, router):
+        worker = ControlClient(control_path(settings.log.path, f"worker:{router}"), deadline=_LONGEST_SILENCE)
+        yield from worker.follow(op, **arguments)
+    else:
+        yield "result", asyncio.run(_operated(settings, router, op, arguments))
 
 
 async def _operated(settings: Settings, router: str, op: str, arguments: Mapping[str, Any]) -> Any:

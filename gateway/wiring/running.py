@@ -1,7 +1,7 @@
 """What the processes of every engine have in common: their locks, their sockets, their end."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
@@ -60,10 +60,10 @@ def worker_of(router: Router, ports: Ports, settings: Settings, concurrency: int
     return worker, metrics
 
 
-async def drain_when(drain: asyncio.Event, worker: Worker, seconds: float) -> None:
-    """Drain the worker once `drain` is set, within the `seconds` that the supervisor waits."""
+async def drain_when(drain: asyncio.Event, end: Callable[[float], Awaitable[None]], seconds: float) -> None:
+    """Call `end` once `drain` is set, with most of the `seconds` that the supervisor waits."""
     await drain.wait()
-    await worker.drain(seconds * 0.8)  # the supervisor kills at the whole of it
+    await end(seconds * 0.8)  # the supervisor kills at the whole of it
 
 
 async def control(

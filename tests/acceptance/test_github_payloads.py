@@ -156,7 +156,7 @@ def test_the_shipped_handlers_handle_each_of_them(sent: Sent):
 
     pushes = [example.payload["after"] for example in sent.examples if example.event == "push"]
     assert len(rows(sent, "audit", "select id from audit")) == len(sent.examples)
-    assert [head for (head,) in rows(sent, "github-push", "select head from push order by number")] == pushes
+    assert [head for (head,) in rows(sent, "github-push", "select head from push order by received_at")] == pushes
 
 
 def rows(sent: Sent, router: str, sql: str) -> list[tuple[Any, ...]]:

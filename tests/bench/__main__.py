@@ -1,14 +1,13 @@
 """`make bench`: the design's bars, measured in one run on one machine; prints a table and which bars fall short.
 
 Figures on a busy machine mean little; the ratios, taken within one run, mean more. `BENCH_SECONDS` sets how long each
-load runs (default 8), `BENCH_EVENTS` how many events stand stored for the large cases (default 1,000,000).
+load runs (default 8), `BENCH_EVENTS` how many events stand stored for the large cases (default 1,000,000), `BENCH_ONLY`
+is `embedded` or `kafka`; without a JDK, Maven and Postgres the rows of Kafka say so.
 """
 
 import asyncio
 import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,81 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.bench import kafka
+from tests.bench.handlers import AGES, BLOCKED, NOOP, ROW
 from tests.bench.load import Load, Run, push_body, wrk_is_missing
 from tests.bench.prefill import prefill
+from tests.bench.probes import bare_function, fdatasync_ms, metric, rate_between, rss_mb, runs
 from tests.bench.table import Row, at_least, at_most, only, show
-from tests.running import RunningGateway, free_port, running, until
+from tests.running import RunningGateway, running, until
 from tests.sender import Answer, Connection, github_headers
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
 EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
-
-NOOP = """
-from gateway import Context, Event, Router
-
-router = Router("ledger", start="earliest")
-
-
-@router.on("*", name="nothing")
-async def nothing(event: Event, ctx: Context) -> None:
-    pass
-"""
-
-ROW = """
-from gateway import Context, Event, Router
-
-router = Router("ledger", start="earliest", schema="create table if not exists effect (id text)")
-
-
-@router.on("*", name="one-row")
-async def one_row(event: Event, ctx: Context) -> None:
-    await ctx.tx.execute("insert into effect (id) values (:id)", {"id": event.id})
-"""
-
-AGES = """
-import time
-
-from gateway import Context, Event, Router
-
-router = Router("ledger")
-ages = open("ages", "a", buffering=1)
-
-
-@router.on("*", name="age")
-async def age(event: Event, ctx: Context) -> None:
-    ages.write(f"{time.time() - event.received_us / 1e6}\\n")
-"""
-
-BLOCKED = """
-import asyncio
-
-from gateway import Context, Event, Router
-
-router = Router("ledger", start="earliest")
-
-
-@router.on("*", name="waits", timeout=100000)
-async def waits(event: Event, ctx: Context) -> None:
-    await asyncio.sleep(100000)
-"""
-
-
-@contextmanager
-def bare_function() -> Iterator[int]:
-    """Run the yardstick in a process of its own; yield its port."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.bench.bare", str(port)])
-    try:
-        until(lambda: _listens(port), what="the bare function")
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -101,31 +36,6 @@ def gateway(name: str, handlers: str, *, stored: int = 0, words: str = "run") ->
             prefill(Path(folder) / "var", stored)
         with running(Path(folder), handlers={"ledger_handlers": handlers}, words=words) as started:
             yield started
-
-
-def rss_mb(pid: int | None) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("no VmRSS")
-
-
-def metric(started: RunningGateway, start: str) -> float:
-    """Return the sum of the samples whose name and labels start so."""
-    lines = started.admin("/metrics")[1].splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(start))
-
-
-def fdatasync_ms(folder: str) -> float:
-    """Return the median time of appending 4 KB and syncing it."""
-    times = []
-    with (Path(folder) / "probe").open("wb", buffering=0) as probe:
-        for _ in range(200):
-            began = time.perf_counter()
-            probe.write(b"x" * 4096)
-            os.fdatasync(probe.fileno())
-            times.append((time.perf_counter() - began) * 1e3)
-    return statistics.median(times)
 
 
 def edge_rows(load: Load, folder: str) -> list[Row]:
@@ -200,35 +110,16 @@ def worker_rows() -> list[Row]:
     ]
 
 
-def _runs(started: RunningGateway) -> float:
-    return metric(started, "gateway_handler_runs_total{")
-
-
 def _runs_per_second(handlers: str, *, stored: int) -> float:
     with gateway("worker", handlers, stored=stored) as started:
-        return _rate_between(started, stored * 0.1, stored * 0.9)
-
-
-def _rate_between(started: RunningGateway, low: float, high: float) -> float:
-    points: list[tuple[float, float]] = []
-
-    def reached(goal: float) -> Callable[[], bool]:
-        def check() -> bool:
-            points.append((time.perf_counter(), _runs(started)))
-            return points[-1][1] >= goal
-
-        return check
-
-    until(reached(low), deadline=900, what="the first runs")
-    begin = points[-1]
-    until(reached(high), deadline=900, what="the last runs")
-    return (points[-1][1] - begin[1]) / (points[-1][0] - begin[0])
+        return rate_between(lambda: runs(started), stored * 0.1, stored * 0.9)
 
 
 def _runs_early_and_late() -> tuple[float, float]:
     with gateway("late", NOOP, stored=EVENTS) as started:
         tenth = EVENTS / 10
-        return _rate_between(started, 0.5 * tenth, 1.5 * tenth), _rate_between(started, 8.5 * tenth, 9.5 * tenth)
+        early = rate_between(lambda: runs(started), 0.5 * tenth, 1.5 * tenth)
+        return early, rate_between(lambda: runs(started), 8.5 * tenth, 9.5 * tenth)
 
 
 def latency_row(load: Load) -> Row:
@@ -278,13 +169,15 @@ def main() -> int:
         return 3
     with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
         load = Load(Path(folder))
-        steps: list[Callable[[], list[Row]]] = [
+        embedded: list[Callable[[], list[Row]]] = [
             lambda: edge_rows(load, folder),
             lambda: memory_rows(load),
             lambda: growth_rows(load),
             worker_rows,
             lambda: [latency_row(load), backlog_row(), restart_row()],
         ]
+        on_kafka = [lambda: kafka.rows(load, folder, SECONDS)]
+        steps = {"embedded": embedded, "kafka": on_kafka}.get(os.environ.get("BENCH_ONLY", ""), embedded + on_kafka)
         rows: list[Row] = []
         for step in steps:
             rows += step()

@@ -24,12 +24,13 @@ def prefill(folder: Path, count: int) -> None:
 async def _prefill(folder: Path, count: int) -> None:
     log = SqliteLog(LogOptions(folder=folder, min_free=0), wake=lambda: None, on_poison=lambda: None)
     for start in range(0, count, _AT_ONCE):
-        events = [_event(number) for number in range(start, min(count, start + _AT_ONCE))]
+        events = [stored_event(number) for number in range(start, min(count, start + _AT_ONCE))]
         await asyncio.gather(*log.append(events))
     await log.close()
 
 
-def _event(number: int) -> Event:
+def stored_event(number: int) -> Event:
+    """Return one small GitHub push."""
     return make_event(
         f"stored-{number}", source="github", provider="github", type="push", key=str(number % _KEYS), body=_BODY
     )

@@ -41,8 +41,8 @@ def _number(value: float, unit: str) -> str:
 
 def show(rows: list[Row]) -> None:
     """Print the table, and say which bars fall short."""
-    console = Console(width=110)
-    table = Table("what", "figure", "bar", "holds", title="Embedded log, one machine")
+    console = Console(width=120)
+    table = Table("what", "figure", "bar", "holds", title="One machine")
     for row in rows:
         table.add_row(row.what, row.figure, row.bar, {True: "yes", False: "NO", None: ""}[row.holds])
     console.print(table)

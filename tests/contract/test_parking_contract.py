@@ -3,14 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from gateway.keep.ports import DeadFilter, Filter, MarkKey, Pair, Parking
-from gateway.keep.sqlite.state import SqliteState
+from gateway.keep.ports import Blame, DeadFilter, Filter, MarkKey, Pair, Parking, Store
+from tests.postgres_state_builders import worker_in
 from tests.state_builders import FakeClock, in_memory, make_event, make_pair, opened
 
 ALL = DeadFilter()
+
+
+class State(Protocol):
+    """What a router keeps, as far as parking has to do with it."""
+
+    @property
+    def parking(self) -> Parking: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def blame(self) -> Blame: ...
 
 
 @pytest.fixture
@@ -18,8 +32,12 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-async def state(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteState]:
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
+async def state(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[State]:
+    if request.param == "postgres":
+        async with worker_in(request.getfixturevalue("migrated_database"), now_us=clock.now_us) as worker:
+            yield worker
+        return
     file = opened(tmp_path / "state" / "billing.db", now_us=clock.now_us)
     async with file if request.param == "sqlite" else in_memory(clock.now_us) as state:
         yield state
@@ -29,17 +47,17 @@ def key_of(pair: Pair) -> MarkKey:
     return MarkKey(pair.handler, pair.event.dedupe_key, pair.replay)
 
 
-async def bury(state: SqliteState, pair: Pair, **over: str) -> None:
+async def bury(state: State, pair: Pair, **over: str) -> None:
     words = {"reason": "attempts", "error": "ValueError", "trace": "Traceback", **over}
     await state.parking.bury(pair, **words)  # type: ignore[arg-type]
 
 
-async def due_offsets(state: SqliteState, now_us: int = 0, limit: int = 10) -> list[int]:
+async def due_offsets(state: State, now_us: int = 0, limit: int = 10) -> list[int]:
     parking: Parking = state.parking
     return [pair.position.offset for pair in await parking.due(now_us, limit)]
 
 
-async def test_parked_pair_comes_whole_when_its_time_has_come(state: SqliteState) -> None:
+async def test_parked_pair_comes_whole_when_its_time_has_come(state: State) -> None:
     event = make_event(body=b'\x00\xff{"not": utf-8}', key="cus_\u00e9")
     pair = make_pair(event=event, attempt=3, replay="rp", replay_id="rp", new_keys=True, first_failed_us=7)
     await state.parking.park(pair, due_us=1000, error="ValueError: no")
@@ -64,7 +82,7 @@ async def test_parked_pair_comes_whole_when_its_time_has_come(state: SqliteState
     )
 
 
-async def test_due_pair_is_handed_out_once_until_it_is_parked_again(state: SqliteState) -> None:
+async def test_due_pair_is_handed_out_once_until_it_is_parked_again(state: State) -> None:
     await state.parking.park(make_pair(), due_us=0, error="")
     [pair] = await state.parking.due(0, 10)
     again = await due_offsets(state)
@@ -77,7 +95,7 @@ async def test_due_pair_is_handed_out_once_until_it_is_parked_again(state: Sqlit
     assert state.parking.parked() == 1
 
 
-async def test_due_pairs_come_in_order_of_time_up_to_the_limit(state: SqliteState) -> None:
+async def test_due_pairs_come_in_order_of_time_up_to_the_limit(state: State) -> None:
     for offset, due_us in ((1, 30), (2, 10), (3, 20)):
         await state.parking.park(make_pair(offset=offset), due_us=due_us, error="")
 
@@ -85,7 +103,7 @@ async def test_due_pairs_come_in_order_of_time_up_to_the_limit(state: SqliteStat
     assert await due_offsets(state, 100, limit=2) == [1]
 
 
-async def test_pair_whose_write_is_not_yet_durable_is_not_handed_out(state: SqliteState) -> None:
+async def test_pair_whose_write_is_not_yet_durable_is_not_handed_out(state: State) -> None:
     turn = await state.store.begin(MarkKey("record", b"x" * 16), version=None, attempt=1, limit=30.0)
     parked = state.parking.park(make_pair(), due_us=0, error="")
     asked = asyncio.ensure_future(state.parking.due(0, 10))
@@ -98,7 +116,7 @@ async def test_pair_whose_write_is_not_yet_durable_is_not_handed_out(state: Sqli
     assert await due_offsets(state) == [1]
 
 
-async def test_settled_pair_is_gone(state: SqliteState) -> None:
+async def test_settled_pair_is_gone(state: State) -> None:
     pair = make_pair()
     await state.parking.park(pair, due_us=0, error="")
 
@@ -109,13 +127,13 @@ async def test_settled_pair_is_gone(state: SqliteState) -> None:
     assert state.parking.holds("record", "cus_1") == 0
 
 
-async def test_settling_a_pair_that_was_never_parked_does_nothing(state: SqliteState) -> None:
+async def test_settling_a_pair_that_was_never_parked_does_nothing(state: State) -> None:
     await state.parking.settle(make_pair())
 
     assert (state.parking.parked(), state.parking.dead()) == (0, 0)
 
 
-async def test_holds_counts_what_is_under_way_and_what_is_durable(state: SqliteState) -> None:
+async def test_holds_counts_what_is_under_way_and_what_is_durable(state: State) -> None:
     future = state.parking.park(make_pair(), due_us=9, error="")
     before = state.parking.holds("record", "cus_1")
     await future
@@ -125,7 +143,7 @@ async def test_holds_counts_what_is_under_way_and_what_is_durable(state: SqliteS
     assert state.parking.holds("other", "cus_1") == 0
 
 
-async def test_held_pairs_come_one_after_another_in_order_of_position(state: SqliteState) -> None:
+async def test_held_pairs_come_one_after_another_in_order_of_position(state: State) -> None:
     await state.parking.park(make_pair(offset=1), due_us=0, error="")
     for offset in (4, 2, 3):
         await state.parking.hold(make_pair(offset=offset))
@@ -140,7 +158,7 @@ async def test_held_pairs_come_one_after_another_in_order_of_position(state: Sql
     assert state.parking.parked() == 0
 
 
-async def test_parking_the_head_again_keeps_the_held_behind_it(state: SqliteState) -> None:
+async def test_parking_the_head_again_keeps_the_held_behind_it(state: State) -> None:
     await state.parking.park(make_pair(offset=1), due_us=0, error="")
     await state.parking.hold(make_pair(offset=2))
     [head] = await state.parking.due(0, 10)
@@ -151,7 +169,24 @@ async def test_parking_the_head_again_keeps_the_held_behind_it(state: SqliteStat
     assert await due_offsets(state, 50) == [1]
 
 
-async def test_held_pair_goes_on_when_the_one_before_it_dies(state: SqliteState) -> None:
+async def test_held_pair_waits_for_a_parked_one_whatever_their_positions(state: State) -> None:
+    await state.parking.park(make_pair(offset=5), due_us=10**18, error="")
+    await state.parking.hold(make_pair(offset=2))
+
+    assert await due_offsets(state) == []
+
+
+async def test_pair_that_another_run_parks_is_handed_out_again(state: State) -> None:
+    pair = make_pair()
+    await state.parking.park(pair, due_us=0, error="")
+    first = await due_offsets(state)
+
+    await state.parking.park(pair, due_us=0, error="")
+
+    assert (first, await due_offsets(state)) == ([1], [1])
+
+
+async def test_held_pair_goes_on_when_the_one_before_it_dies(state: State) -> None:
     head = make_pair(offset=1)
     await state.parking.park(head, due_us=10**18, error="")
     await state.parking.hold(make_pair(offset=2))
@@ -161,7 +196,7 @@ async def test_held_pair_goes_on_when_the_one_before_it_dies(state: SqliteState)
     assert await due_offsets(state) == [2]
 
 
-async def test_pair_held_just_as_the_last_one_of_its_key_is_settled_is_due(state: SqliteState) -> None:
+async def test_pair_held_just_as_the_last_one_of_its_key_is_settled_is_due(state: State) -> None:
     head = make_pair(offset=1)
     await state.parking.park(head, due_us=0, error="")
 
@@ -172,7 +207,7 @@ async def test_pair_held_just_as_the_last_one_of_its_key_is_settled_is_due(state
     assert await due_offsets(state) == [2]
 
 
-async def test_holding_the_only_due_pair_again_lets_the_first_of_its_key_go(state: SqliteState) -> None:
+async def test_holding_the_only_due_pair_again_lets_the_first_of_its_key_go(state: State) -> None:
     await state.parking.park(make_pair(offset=1), due_us=0, error="")
     await state.parking.hold(make_pair(offset=2))
     [head] = await state.parking.due(0, 10)
@@ -182,14 +217,14 @@ async def test_holding_the_only_due_pair_again_lets_the_first_of_its_key_go(stat
     assert await due_offsets(state) == [1]
 
 
-async def test_other_keys_are_not_held_up(state: SqliteState) -> None:
+async def test_other_keys_are_not_held_up(state: State) -> None:
     await state.parking.park(make_pair(offset=1), due_us=10**18, error="")
     await state.parking.hold(make_pair(offset=2, event=make_event(key="cus_2")))
 
     assert await due_offsets(state) == [2]
 
 
-async def test_buried_pair_is_a_dead_letter_with_its_whole_story(state: SqliteState, clock: FakeClock) -> None:
+async def test_buried_pair_is_a_dead_letter_with_its_whole_story(state: State, clock: FakeClock) -> None:
     pair = make_pair(attempt=8, first_failed_us=5)
     await state.parking.park(pair, due_us=0, error="")
 
@@ -208,7 +243,7 @@ async def test_buried_pair_is_a_dead_letter_with_its_whole_story(state: SqliteSt
     assert (state.parking.parked(), state.parking.dead(), await due_offsets(state)) == (0, 1, [])
 
 
-async def test_pair_that_dies_again_is_one_dead_letter(state: SqliteState) -> None:
+async def test_pair_that_dies_again_is_one_dead_letter(state: State) -> None:
     pair = make_pair()
     await bury(state, pair)
 
@@ -219,7 +254,17 @@ async def test_pair_that_dies_again_is_one_dead_letter(state: SqliteState) -> No
     assert state.parking.dead() == 1
 
 
-async def test_error_and_trace_are_cut_the_trace_at_its_end(state: SqliteState) -> None:
+async def test_pair_that_dies_again_is_the_last_of_the_dead_letters(state: State) -> None:
+    pair = make_pair(offset=1)
+    for dying in (pair, make_pair(offset=2), pair):
+        await bury(state, dying)
+
+    letters = await state.parking.dead_letters(ALL, limit=10)
+
+    assert [letter.pair.position.offset for letter in letters] == [2, 1]
+
+
+async def test_error_and_trace_are_cut_the_trace_at_its_end(state: State) -> None:
     await bury(state, make_pair(), error="\u00e9" * 5000, trace="x" * 50_000 + "the end")
 
     [letter] = await state.parking.dead_letters(ALL, limit=10)
@@ -228,7 +273,7 @@ async def test_error_and_trace_are_cut_the_trace_at_its_end(state: SqliteState) 
     assert letter.trace.endswith("the end")
 
 
-async def test_text_that_utf8_cannot_hold_does_not_lose_the_pair(state: SqliteState) -> None:
+async def test_text_that_utf8_cannot_hold_does_not_lose_the_pair(state: State) -> None:
     await bury(state, make_pair(), error="bad \ud800", trace="worse \udfff")
 
     assert state.parking.dead() == 1
@@ -248,9 +293,7 @@ async def test_text_that_utf8_cannot_hold_does_not_lose_the_pair(state: SqliteSt
     ],
     ids=["handler", "reason", "source", "key", "type", "since", "until", "both"],
 )
-async def test_filter_chooses_dead_letters(
-    state: SqliteState, clock: FakeClock, where: DeadFilter, found: list[int]
-) -> None:
+async def test_filter_chooses_dead_letters(state: State, clock: FakeClock, where: DeadFilter, found: list[int]) -> None:
     await bury(state, make_pair(offset=1))
     clock.pass_seconds(1)
     await bury(state, make_pair(offset=2, event=make_event(key="cus_2")), reason="gave_up")
@@ -261,7 +304,7 @@ async def test_filter_chooses_dead_letters(
     assert [letter.pair.position.offset for letter in letters] == found
 
 
-async def test_dead_letters_can_be_paged_and_chosen_by_id(state: SqliteState) -> None:
+async def test_dead_letters_can_be_paged_and_chosen_by_id(state: State) -> None:
     for offset in range(1, 6):
         await bury(state, make_pair(offset=offset))
     first = await state.parking.dead_letters(ALL, limit=2)
@@ -273,7 +316,7 @@ async def test_dead_letters_can_be_paged_and_chosen_by_id(state: SqliteState) ->
     assert [letter.pair.position.offset for letter in chosen] == [1, 5]
 
 
-async def test_retried_dead_letter_is_due_at_once_as_if_never_run(state: SqliteState) -> None:
+async def test_retried_dead_letter_is_due_at_once_as_if_never_run(state: State) -> None:
     pair = make_pair(attempt=8, first_failed_us=5)
     await bury(state, pair)
     await state.store.mark(key_of(pair), "dead", version=None, attempt=8)
@@ -289,7 +332,7 @@ async def test_retried_dead_letter_is_due_at_once_as_if_never_run(state: SqliteS
     assert state.parking.holds("record", "cus_1") == 1
 
 
-async def test_many_dead_letters_are_retried_or_purged_all(state: SqliteState) -> None:
+async def test_many_dead_letters_are_retried_or_purged_all(state: State) -> None:
     await asyncio.gather(*(bury(state, make_pair(offset=offset)) for offset in range(250)))
 
     retried = await state.parking.retry_dead(DeadFilter(events=Filter(source="stripe")))
@@ -300,7 +343,7 @@ async def test_many_dead_letters_are_retried_or_purged_all(state: SqliteState) -
     assert (state.parking.parked(), state.parking.dead()) == (250, 0)
 
 
-async def test_taken_names_what_is_parked_held_or_dead(state: SqliteState) -> None:
+async def test_taken_names_what_is_parked_held_or_dead(state: State) -> None:
     pairs = [make_pair(offset=offset) for offset in range(1, 5)]
     await state.parking.park(pairs[0], due_us=10**18, error="")
     await state.parking.hold(pairs[1])
@@ -311,7 +354,7 @@ async def test_taken_names_what_is_parked_held_or_dead(state: SqliteState) -> No
     assert set(taken) == {key_of(pair) for pair in pairs[:3]}
 
 
-async def test_success_of_a_dead_pair_removes_its_dead_letter(state: SqliteState) -> None:
+async def test_success_of_a_dead_pair_removes_its_dead_letter(state: State) -> None:
     pair = make_pair()
     await bury(state, pair)
 
@@ -321,7 +364,7 @@ async def test_success_of_a_dead_pair_removes_its_dead_letter(state: SqliteState
     assert list(await state.parking.dead_letters(ALL, limit=10)) == []
 
 
-async def test_same_event_for_two_handlers_is_two_pairs(state: SqliteState) -> None:
+async def test_same_event_for_two_handlers_is_two_pairs(state: State) -> None:
     event = make_event()
     await state.parking.park(make_pair(event=event), due_us=0, error="")
     await state.parking.park(make_pair(event=event, handler="other"), due_us=0, error="")

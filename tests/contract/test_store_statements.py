@@ -4,12 +4,17 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
-import apsw
 import pytest
 
 from gateway.core.errors import PluginError
 from gateway.keep.ports import Store
+from tests.contract.conftest import Engine
 from tests.state_builders import INSERT, begin, rows
+
+
+def spoken(sql: str, engine: Engine) -> str:
+    catalogue = "sqlite_master" if engine.one_at_a_time else "gateway.version"
+    return sql.format(own=engine.gateways, positional=engine.positional, catalogue=catalogue)
 
 
 @pytest.mark.parametrize(
@@ -28,36 +33,36 @@ from tests.state_builders import INSERT, begin, rows
         "detach database main",
         "pragma journal_mode",
         "pragma synchronous = off",
-        "select * from gateway_mark",
-        "delete from Gateway_Mark",
-        "insert into gateway_cursor values (0, 99)",
-        "update gateway_cursor set offset = 0",
-        "drop table gateway_cursor",
-        "select * from sqlite_master",
+        "select * from {own}mark",
+        "delete from {own}Mark",
+        "insert into {own}cursor values (0, 99)",
+        "update {own}cursor set offset = 0",
+        "drop table {own}cursor",
+        "select * from {catalogue}",
         "create table if not exists other (id)",
         "create temp table other (id)",
         "drop table invoice",
         "alter table invoice add column other",
-        "insert into invoice (id) select dedupe_key from gateway_mark",
-        "explain select * from gateway_mark",
+        "insert into invoice (id) select dedupe_key from {own}mark",
+        "explain select * from {own}mark",
     ],
 )
-async def test_statement_beyond_a_handlers_reach_is_refused(store: Store, statement: str) -> None:
+async def test_statement_beyond_a_handlers_reach_is_refused(store: Store, engine: Engine, statement: str) -> None:
     turn = await begin(store)
 
     with pytest.raises(PermissionError):
-        await turn.tx.execute(statement)
+        await turn.tx.execute(spoken(statement, engine))
 
     await turn.tx.execute(INSERT, {"id": "in_1", "amount": 5})
     await turn.finish()
     assert await rows(store) == 1
 
 
-async def test_drivers_own_connection_is_fenced_too_and_gone_with_the_turn(store: Store) -> None:
+async def test_drivers_own_connection_is_fenced_too_and_gone_with_the_turn(store: Store, engine: Engine) -> None:
     turn = await begin(store)
 
-    with pytest.raises(apsw.AuthError):
-        turn.tx.connection.execute("commit")
+    with pytest.raises(engine.fenced):
+        await engine.commit(turn.tx.connection)
     await turn.finish()
 
     with pytest.raises(RuntimeError):
@@ -70,7 +75,7 @@ async def test_drivers_own_connection_is_fenced_too_and_gone_with_the_turn(store
         ("select 1; select 2", {}, ValueError),
         ("", {}, ValueError),
         ("select :a + :b", {"a": 1}, ValueError),
-        ("select ?", {"a": 1}, ValueError),
+        ("select {positional}", {"a": 1}, ValueError),
         ("select :a", {"a": object()}, TypeError),
         ("select :a", {"a": [1]}, TypeError),
         ("select :a", {"a": datetime(2026, 1, 1)}, TypeError),  # noqa: DTZ001 - the lack of a zone is the case
@@ -79,12 +84,12 @@ async def test_drivers_own_connection_is_fenced_too_and_gone_with_the_turn(store
     ids=["two statements", "none", "missing", "positional", "object", "list", "naive time", "too big"],
 )
 async def test_wrong_call_is_told_what_is_wrong(
-    store: Store, statement: str, parameters: dict[str, object], error: type[Exception]
+    store: Store, engine: Engine, statement: str, parameters: dict[str, object], error: type[Exception]
 ) -> None:
     turn = await begin(store)
 
     with pytest.raises(error):
-        await turn.tx.fetch_all(statement, parameters)
+        await turn.tx.fetch_all(spoken(statement, engine), parameters)
 
     await turn.rollback()
 
@@ -147,37 +152,30 @@ async def test_execute_returns_the_number_of_changed_rows(store: Store, statemen
         "create table thing (id)",
         "drop table if exists invoice",
         "insert into invoice (id) values ('x')",
-        "create table if not exists gateway_thing (id)",
-        "create index if not exists i on gateway_mark (outcome)",
-        "create trigger if not exists t after insert on gateway_mark begin delete from invoice; end",
-        "create view if not exists v as select * from gateway_mark; select * from v",
+        "create table if not exists {own}thing (id)",
+        "create index if not exists i on {own}mark (outcome)",
+        "create trigger if not exists t after insert on {own}mark begin delete from invoice; end",
+        "create view if not exists v as select * from {own}mark; select * from v",
         "create table if not exists thing (id primary key on conflict rollback)",
         "create virtual table if not exists thing using fts5(a)",
         "create temp table if not exists thing (id)",
-        "create table if not exists copy as select * from gateway_mark",
+        "create table if not exists copy as select * from {own}mark",
         "create table if not exists nonsense",
         "pragma user_version = 9",
     ],
 )
-async def test_schema_beyond_a_routers_reach_is_refused(store: Store, schema: str) -> None:
+async def test_schema_beyond_a_routers_reach_is_refused(store: Store, engine: Engine, schema: str) -> None:
     with pytest.raises(PluginError):
-        await store.apply_schema(schema)
+        await store.apply_schema(spoken(schema, engine))
 
     assert await rows(store) == 0
 
 
-async def test_schema_creates_tables_indexes_views_and_triggers_and_may_come_again(store: Store) -> None:
-    schema = """
-        -- what we sell; and to whom
-        create table if not exists sale (id integer primary key autoincrement, "a;b" text default ';');
-        create unique index if not exists sale_by on sale ("a;b"); /* done; */
-        create view if not exists sales as select count(*) as n from sale;
-        create trigger if not exists sold after insert on sale begin
-            insert into invoice (id) values (new.id); update invoice set amount = 1;
-        end;
-    """
-    await store.apply_schema(schema)
-    await store.apply_schema(schema)
+async def test_schema_creates_tables_indexes_views_and_triggers_and_may_come_again(
+    store: Store, engine: Engine
+) -> None:
+    await store.apply_schema(engine.rich_schema)
+    await store.apply_schema(engine.rich_schema)
 
     turn = await begin(store)
     await turn.tx.execute("insert into sale default values")
@@ -186,12 +184,12 @@ async def test_schema_creates_tables_indexes_views_and_triggers_and_may_come_aga
     assert await rows(store) == 1
 
 
-async def test_view_on_the_gateways_tables_reads_nothing(store: Store) -> None:
+async def test_view_on_the_gateways_tables_reads_nothing(store: Store, engine: Engine) -> None:
     with suppress(PluginError):
-        await store.apply_schema("create view if not exists peek as select * from gateway_mark")
+        await store.apply_schema(f"{engine.view} peek as select * from {engine.gateways}mark")
     turn = await begin(store)
 
-    with pytest.raises((PermissionError, apsw.SQLError)):
+    with pytest.raises((PermissionError, engine.unknown_table)):
         await turn.tx.fetch_all("select * from peek")
 
     await turn.rollback()

@@ -39,6 +39,11 @@ class SqliteCatalogue:
             yield found
             limit -= 1
 
+    def end(self) -> Position | None:
+        """Return the place of the last stored event; None if there is none."""
+        _, last = self._bounds()
+        return Position(0, last) if last else None
+
     def count(self, where: Filter) -> int:
         """Return how many stored events fit; without a filter this counts nothing."""
         first, last = self._bounds()

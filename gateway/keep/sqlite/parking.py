@@ -17,20 +17,18 @@ from typing import Any, cast
 import apsw
 
 from gateway.core.errors import EnvelopeError
-from gateway.keep.ports import DeadFilter, DeadLetter, DeadReason, MarkKey, Pair
-from gateway.keep.sqlite.committer import Committer
-from gateway.keep.sqlite.pair_rows import (
+from gateway.keep.pairs import (
     DEAD_COLUMNS,
     PAIR_COLUMNS,
-    cut_trace,
     dead_from,
-    dead_where,
-    lane,
+    death_values,
     mark_key,
     pair_from,
     pair_values,
-    storable,
 )
+from gateway.keep.ports import DeadFilter, DeadLetter, DeadReason, MarkKey, Pair
+from gateway.keep.sqlite.committer import Committer
+from gateway.keep.sqlite.pair_rows import dead_where, lane, storable
 
 _log = logging.getLogger("gateway.keep")
 
@@ -98,12 +96,12 @@ class SqliteParking:
 
     def park(self, pair: Pair, *, due_us: int, error: str) -> "Future[None]":
         """Keep the pair until `due_us`; replaces its former parked row. Durable when the future completes."""
-        values, at_us = pair_values(pair, error), self._now_us()
+        values, at_us = pair_values(pair, error, storable), self._now_us()
         return self._add(pair, lambda connection: _park(connection, pair, (*values, due_us, at_us)))
 
     def hold(self, pair: Pair) -> "Future[None]":
         """Keep the pair behind those of its lane that are parked; with none of them left, it is due at once."""
-        values, at_us = pair_values(pair, pair.error), self._now_us()
+        values, at_us = pair_values(pair, pair.error, storable), self._now_us()
         return self._add(pair, lambda connection: _park(connection, pair, (*values, None, at_us)))
 
     def holds(self, handler: str, key: str) -> int:
@@ -129,9 +127,8 @@ class SqliteParking:
 
     def bury(self, pair: Pair, *, reason: DeadReason, error: str, trace: str) -> "Future[None]":
         """Make the pair a dead letter, in one step with `settle`. `error` is cut at 2 KiB, `trace` at its last 16."""
-        event = pair.event
-        more = (storable(event.source), storable(event.id), storable(event.type), reason, cut_trace(trace))
-        values = (*pair_values(pair, error), *more, self._now_us())
+        more = death_values(pair, reason, trace, storable)
+        values = (*pair_values(pair, error, storable), *more, self._now_us())
 
         def write(connection: apsw.Connection) -> _Change:
             change = _settle(connection, pair)

@@ -182,6 +182,24 @@ def test_gauges_are_read_at_the_scrape() -> None:
     assert found["gateway_dedupe_ids", frozenset()] == 5
 
 
+def test_what_the_log_on_kafka_does_not_know_is_not_shown() -> None:
+    unknown = EdgeSample(
+        health=HEALTH,
+        inflight_deliveries=3,
+        free_bytes=None,
+        stored=False,
+        dedupe_lag_seconds=1.5,
+        spool_events=None,
+        spool_oldest_seconds=None,
+    )
+
+    found = {name for name, labels in samples(make_metrics(sample=unknown)) if not labels}
+
+    gone = {"gateway_log_events", "gateway_log_bytes", "gateway_log_oldest_seconds", "gateway_log_free_bytes"}
+    assert not found & (gone | {"gateway_spool_events", "gateway_spool_oldest_seconds"})
+    assert {"gateway_log_writable", "gateway_log_queued_events", "gateway_dedupe_lag_seconds"} <= found
+
+
 def test_a_name_that_is_not_configured_is_counted_as_unknown() -> None:
     metrics = make_metrics()
 

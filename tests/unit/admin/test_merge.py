@@ -7,6 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin.edge import EdgeMetrics
+from gateway.admin.indexer import IndexMetrics, IndexSample
 from gateway.admin.merge import merge
 from gateway.admin.metrics import METRICS, registry_of, text
 from gateway.admin.processes import ProcessMetrics
@@ -22,6 +23,10 @@ def make_worker_text() -> bytes:
     return text(registry_of([ProcessMetrics("worker:billing", "1.2.3"), worker.make_metrics()]))
 
 
+def make_indexer_text() -> bytes:
+    return text(registry_of([IndexMetrics(lambda: IndexSample(backlog_events=4, lag_seconds=1.5))]))
+
+
 def merged(*texts: tuple[str, bytes | None]) -> str:
     return generate_latest(merge(texts)).decode()
 
@@ -35,7 +40,9 @@ def value(exposition: str, series: str, **labels: str) -> float:
 
 
 def test_the_processes_together_show_every_metric_of_the_list_once() -> None:
-    exposition = merged(("edge", make_edge_text()), ("worker:billing", make_worker_text()))
+    exposition = merged(
+        ("edge", make_edge_text()), ("worker:billing", make_worker_text()), ("indexer", make_indexer_text())
+    )
 
     named = [line.split()[2] for line in exposition.splitlines() if line.startswith("# TYPE")]
     assert named == [metric.name for metric in METRICS]
@@ -47,6 +54,14 @@ def test_the_processes_together_show_every_metric_of_the_list_once() -> None:
         pytest.param("gateway_append_errors_total counter", 2, 3, 5, id="counters add up"),
         pytest.param("gateway_inflight_deliveries gauge", 2, 3, 5, id="a gauge that adds up"),
         pytest.param("gateway_log_oldest_seconds gauge", 2, 3, 3, id="a gauge of the greatest"),
+        pytest.param("gateway_dedupe_ids gauge", 2, 3, 3, id="what each edge remembers"),
+        pytest.param("gateway_dedupe_lag_seconds gauge", 2, 3, 3, id="the edge furthest behind"),
+        pytest.param("gateway_spool_events gauge", 2, 3, 5, id="what is in the spools"),
+        pytest.param("gateway_spool_oldest_seconds gauge", 2, 3, 3, id="the oldest of the spools"),
+        pytest.param("gateway_log_queued_events gauge", 2, 3, 5, id="what waits in memory"),
+        pytest.param("gateway_log_writable gauge", 1, 0, 0, id="an edge that cannot append"),
+        pytest.param("gateway_index_backlog_events gauge", 2, 3, 5, id="what is not indexed"),
+        pytest.param("gateway_index_lag_seconds gauge", 2, 3, 3, id="the index furthest behind"),
         pytest.param("gateway_config_last_reload_successful gauge", 1, 0, 0, id="a gauge of the least"),
     ],
 )
@@ -69,6 +84,19 @@ def test_histograms_of_two_processes_add_up() -> None:
     assert value(exposition, "gateway_ack_duration_seconds_bucket", source="github", le="0.0025") == 2
     assert value(exposition, "gateway_ack_duration_seconds_bucket", source="github", le="0.001") == 0
     assert value(exposition, "gateway_ack_duration_seconds_sum", source="github") == pytest.approx(0.004)
+
+
+def test_several_edges_are_one_gateway_and_several_processes() -> None:
+    texts = [
+        (name, text(registry_of([ProcessMetrics(name, "1"), edge.make_metrics()]))) for name in ("edge:1", "edge:2")
+    ]
+
+    exposition = merged(*texts)
+
+    assert value(exposition, "gateway_inflight_deliveries") == 6
+    for name, _ in texts:
+        assert value(exposition, "gateway_up", process=name) == 1
+        assert value(exposition, "process_open_fds", process=name) > 0
 
 
 def test_series_with_different_labels_stay_apart() -> None:

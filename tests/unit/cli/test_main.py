@@ -60,7 +60,6 @@ def test_every_command_that_reads_the_configuration_takes_its_path_and_the_form_
         (["events", "list", "--since", "yesterday"], "write a time such as"),
         (["events", "list", "--config", "none.yaml"], "none.yaml: no such file"),
         (["providers", "strpe"], 'did you mean "stripe"?'),
-        (["serve", "--workers", "2"], "the embedded one takes one"),
         (["completion", "tcsh"], "is not one of"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -147,3 +147,18 @@ def test_work_refuses_a_router_that_is_not_configured(configured):
 
     assert ran.status == 2
     assert "configured: billing" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        pytest.param(("serve", "--workers", "2"), "the embedded one takes one", id="several edges"),
+        pytest.param(("work", "--indexer"), "the embedded log is its own index", id="an indexer"),
+        pytest.param(("serve", "--workers", "0"), "0 is not in the range", id="no edge"),
+    ],
+)
+def test_what_needs_kafka_is_refused_on_the_embedded_log(configured, words, said):
+    ran = configured(*words)
+
+    assert ran.status == 2
+    assert said in " ".join(ran.err.split())

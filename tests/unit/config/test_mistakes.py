@@ -38,7 +38,7 @@ MISTAKES = [
     (
         "port: 8080",
         "workers: 4",
-        "3:3: server.workers: this version does not know it yet; remove it: the embedded engine has one edge process",
+        "3:3: server.workers: this version does not know it yet; remove it, and start `gateway serve --workers N`",
     ),
     ("host: 127.0.0.1", 'host: ""', "2:9: server.host: is empty; give a value, or remove the key"),
     (
@@ -69,16 +69,17 @@ MISTAKES = [
         "max_bytes: 20G",
         '6:14: log.max_bytes: must be a size; write a whole number and its unit, such as "1MiB" or "20GiB"',
     ),
+    ("retention: 14d", "engine: sqlit", '6:11: log.engine: is none of the known words; did you mean "sqlite"?'),
+    ("marks: 90d", "engine: postgres", "7:1: store: dsn is missing; write dsn: {env: DATABASE_URL}"),
     (
         "retention: 14d",
-        "engine: kafka",
-        "6:11: log.engine: this version runs the embedded engine only; write engine: sqlite",
+        "bootstrap: [k1:9092]",
+        "6:3: log.bootstrap: is for engine kafka alone; remove it, or write engine: kafka",
     ),
-    ("retention: 14d", "engine: sqlit", '6:11: log.engine: is none of the known words; did you mean "sqlite"?'),
     (
         "marks: 90d",
-        "engine: postgres",
-        "8:11: store.engine: this version runs the embedded engine only; write engine: sqlite",
+        "dsn: {env: GITHUB_SECRET}",
+        "8:3: store.dsn: is for engine postgres alone; remove it, or write engine: postgres",
     ),
     (
         "marks: 90d",

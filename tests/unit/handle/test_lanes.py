@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.handle.lanes import Entry, LaneKey, Lanes, Window
+from gateway.handle.lanes import Entry, LaneKey, Lanes, Slot, Window
 from gateway.keep.ports import Position
 
 HANDLERS = ("a", "b", "c")
@@ -20,13 +20,15 @@ class LaneBookkeeping(RuleBasedStateMachine):
         self.window = Window()
         self.lanes: Lanes[Item] = Lanes()
         self.next_offset = {0: 0, 1: 0}
-        self.unfinished: dict[Position, int] = {}
+        self.unfinished: dict[Slot, int] = {}
+        self.lost: dict[Slot, int] = {}
         self.offered: dict[LaneKey, list[int]] = defaultdict(list)
         self.begun: dict[LaneKey, list[int]] = defaultdict(list)
         self.running: list[Entry[Item]] = []
         self.resting: list[Entry[Item]] = []
         self.committed = {0: -1, 1: -1}
         self.finished = 0
+        self.dropped = 0
         self.count = 0
 
     @rule(
@@ -38,7 +40,7 @@ class LaneBookkeeping(RuleBasedStateMachine):
         self.next_offset[partition] += step
         position = Position(partition, self.next_offset[partition])
         slot = self.window.offer(position, 10, len(pairs))
-        self.unfinished[position] = len(pairs)
+        self.unfinished[slot] = len(pairs)
         for handler, key in pairs:
             self.add(LaneKey(handler, key), position, slot)
 
@@ -69,12 +71,12 @@ class LaneBookkeeping(RuleBasedStateMachine):
     @rule(data=st.data())
     def finish(self, data) -> None:
         entry = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
-        position = entry.item[0]
         self.lanes.finish(entry)
         self.finished += 1
-        if position is not None and entry.slot is not None:
-            self.unfinished[position] -= 1
-            assert self.window.finish(entry.slot) == (self.unfinished[position] == 0)
+        if entry.slot is not None:
+            left = self.lost if entry.slot in self.lost else self.unfinished
+            left[entry.slot] -= 1
+            assert self.window.finish(entry.slot) == (left[entry.slot] == 0)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())
@@ -82,6 +84,22 @@ class LaneBookkeeping(RuleBasedStateMachine):
         entry = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
         self.lanes.again(entry)
         self.resting.append(entry)
+
+    @rule(partition=st.sampled_from((0, 1)))
+    def lose(self, partition: int) -> None:
+        """The partition goes, and may come again at once, from any offset on."""
+        gone = self.lanes.drop(lambda item: item[0] is not None and item[0].partition == partition)
+        self.window.drop([partition])
+        for entry in gone:
+            assert not entry.started
+            self.offered[entry.lane].remove(entry.item[2])
+            if entry in self.resting:
+                self.resting.remove(entry)
+                self.begun[entry.lane].remove(entry.item[2])
+        self.dropped += len(gone)
+        leaving = [slot for slot in self.unfinished if slot.position.partition == partition]
+        self.lost.update({slot: self.unfinished.pop(slot) for slot in leaving})
+        self.next_offset[partition], self.committed[partition] = 0, -1
 
     @rule()
     def commit(self) -> None:
@@ -91,8 +109,8 @@ class LaneBookkeeping(RuleBasedStateMachine):
 
     @invariant()
     def nothing_unfinished_is_committed(self) -> None:
-        for position, left in self.unfinished.items():
-            assert left == 0 or position.offset > self.committed[position.partition]
+        for slot, left in self.unfinished.items():
+            assert left == 0 or slot.position.offset > self.committed[slot.position.partition]
 
     @invariant()
     def each_lane_begins_in_the_order_offered(self) -> None:
@@ -100,8 +118,15 @@ class LaneBookkeeping(RuleBasedStateMachine):
             assert begun == self.offered[lane][: len(begun)]
 
     @invariant()
+    def no_one_waits_of_a_partition_that_went(self) -> None:
+        queued = [entry for queue in self.lanes._lanes.values() for entry in queue]
+        waiting = [entry for entry in queued if entry.slot in self.lost and not entry.started]
+        assert all(entry in self.resting for entry in waiting)  # one that ran on may be tried again
+        assert self.window.events == sum(len(slots) for slots in self.window._partitions.values())
+
+    @invariant()
     def nothing_is_lost(self) -> None:
-        assert self.lanes.waiting + self.lanes.started + self.finished == self.count
+        assert self.lanes.waiting + self.lanes.started + self.finished + self.dropped == self.count
         assert self.lanes.started == len(self.running)
 
     def teardown(self) -> None:
@@ -123,7 +148,7 @@ class LaneBookkeeping(RuleBasedStateMachine):
 
 
 TestLaneBookkeeping = LaneBookkeeping.TestCase
-TestLaneBookkeeping.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLaneBookkeeping.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
 
 
 def test_offsets_that_do_not_grow_are_refused() -> None:

@@ -6,10 +6,10 @@ import apsw
 import pytest
 
 from gateway.core.errors import DependencyError, GatewayError
-from gateway.keep.ports import Blame, Filter, MarkKey, Pausing, Position, Replay, Replays, Stored
+from gateway.keep.ports import Filter, MarkKey, Position, Replay, Replays, Stored
 from gateway.keep.sqlite import state_reader
 from gateway.keep.sqlite.state import LogPlace, SqliteState, register
-from tests.state_builders import LOG, make_event, make_key, make_pair, opened, stored
+from tests.state_builders import LOG, make_event, make_pair, opened, stored
 
 
 @pytest.fixture
@@ -94,76 +94,6 @@ async def test_file_of_a_newer_gateway_is_refused(path: Path) -> None:
         open_state(path)
 
 
-async def test_marks_parked_pairs_and_dead_letters_outlive_the_process(path: Path) -> None:
-    parked, dead = make_pair(offset=1), make_pair(offset=2)
-    async with opened(path) as state:
-        await state.store.mark(make_key(), "done", version=None, attempt=1)
-        await state.parking.park(parked, due_us=0, error="")
-        await state.parking.due(0, 10)
-        await state.parking.bury(dead, reason="gave_up", error="", trace="")
-
-    async with opened(path) as state:
-        assert set(await state.store.marked([make_key()])) == {make_key()}
-        assert [pair.position.offset for pair in await state.parking.due(0, 10)] == [1]
-        assert (state.parking.parked(), state.parking.dead()) == (1, 1)
-        assert state.parking.holds("record", "cus_1") == 1
-
-
-async def test_mark_of_a_handler_whose_first_turn_was_undone_outlives_the_process(path: Path) -> None:
-    async with opened(path) as state:
-        turn = await state.store.begin(make_key("a", handler="new"), version=None, attempt=1, limit=1.0)
-        await turn.rollback()
-        await state.store.mark(make_key("b", handler="new"), "done", version=None, attempt=1)
-
-    async with opened(path) as state:
-        assert set(await state.store.marked([make_key("b", handler="new")])) == {make_key("b", handler="new")}
-
-
-async def test_end_without_clean_exit_is_unclean(path: Path) -> None:
-    async with opened(path) as state:
-        blame: Blame = state.blame
-        first = blame.unclean()
-    async with opened(path) as state:
-        second = state.blame.unclean()
-        await state.blame.clean_exit()
-    async with opened(path) as state:
-        third = state.blame.unclean()
-
-    assert (first, second, third) == (False, True, False)
-
-
-async def test_note_of_a_dead_worker_counts_as_a_crash(path: Path) -> None:
-    for _ in range(2):
-        async with opened(path) as state:
-            await state.blame.started_alone(make_key())
-            await state.blame.started_alone(make_key("fine"))
-            state.blame.finished_alone(make_key("fine"))
-
-    async with opened(path) as state:
-        assert (state.blame.crashes(make_key()), state.blame.crashes(make_key("fine"))) == (2, 0)
-        assert await state.blame.crashed(make_key()) == 3
-    async with opened(path) as state:
-        assert state.blame.crashes(make_key()) == 3
-
-
-async def test_crash_told_of_replaces_the_note(path: Path) -> None:
-    async with opened(path) as state:
-        await state.blame.started_alone(make_key())
-        await state.blame.crashed(make_key())
-
-    async with opened(path) as state:
-        assert state.blame.crashes(make_key()) == 1
-
-
-async def test_crashes_of_a_marked_pair_are_forgotten(path: Path) -> None:
-    async with opened(path) as state:
-        await state.blame.crashed(make_key())
-        await state.store.mark(make_key(), "done", version=None, attempt=2)
-
-    async with opened(path) as state:
-        assert state.blame.crashes(make_key()) == 0
-
-
 async def test_replay_resumes_where_it_durably_stood(path: Path) -> None:
     async with opened(path) as state:
         replays: Replays = state.replays
@@ -176,19 +106,6 @@ async def test_replay_resumes_where_it_durably_stood(path: Path) -> None:
         await state.replays.save(make_replay(state="cancelled"))
         assert list(state.replays.running()) == []
     assert [replay.state for replay in state_reader.replays(path)] == ["cancelled", "done"]
-
-
-async def test_pause_outlives_the_process(path: Path) -> None:
-    async with opened(path) as state:
-        pausing: Pausing = state.pausing
-        before = pausing.paused()
-        await pausing.set_paused("operator")
-
-    async with opened(path) as state:
-        after = state.pausing.paused()
-        await state.pausing.set_paused("")
-    async with opened(path) as state:
-        assert (before, after, state.pausing.paused()) == ("", "operator", "")
 
 
 async def test_log_must_keep_what_the_cursor_and_a_running_replay_need(path: Path) -> None:

@@ -144,6 +144,47 @@ def test_a_short_secret_is_redacted_as_a_value_but_does_not_mangle_words(written
     assert line(text)["b"] == "event"
 
 
+@pytest.mark.parametrize("name", ["aiokafka.conn", "psycopg.pool"])
+def test_a_client_that_says_the_same_for_every_request_is_heard_once(written, name) -> None:
+    def log() -> None:
+        for number in range(50):
+            logging.getLogger(name).error("no answer to request %d", number)
+        logging.getLogger(name).error("something else")
+
+    lines = [json.loads(each) for each in written(log).splitlines()]
+
+    assert [each["event"] for each in lines] == ["no answer to request 0", "something else"]
+
+
+def test_a_client_that_repeats_itself_tells_later_how_often_it_did() -> None:
+    moments = iter([0.0, 1.0, 9.9, 10.0])
+    repeats = logs._Repeats(lambda: next(moments))
+    records = [logging.LogRecord("aiokafka", logging.WARNING, __file__, 1, "no broker", (), None) for _ in range(4)]
+
+    assert [repeats.withhold(record) for record in records] == [False, True, True, False]
+    assert "repeats" not in vars(records[0])
+    assert vars(records[3])["repeats"] == 2
+
+
+def test_what_we_say_ourselves_is_never_left_out(written) -> None:
+    def log() -> None:
+        for _ in range(50):
+            logging.getLogger("gateway.keep").error("append.failed")
+
+    text = written(log)
+
+    assert len(text.splitlines()) == 50
+
+
+@pytest.mark.parametrize("name", ["aiokafka", "aiokafka.conn", "psycopg", "psycopg.pool"])
+def test_clients_are_heard_from_warnings_on(written, name) -> None:
+    def log() -> None:
+        logging.getLogger(name).info("Authenticated as gateway")
+        logging.getLogger(name).warning("Trouble")
+
+    assert line(written(log))["event"] == "Trouble"
+
+
 class Broken:
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -177,6 +218,21 @@ def test_a_message_that_does_not_fit_its_arguments_raises_nothing(written) -> No
     text = written(lambda: logging.getLogger("gateway.x").info("%d", "three"))
 
     assert line(text)["event"] == "logs.unprintable"
+
+
+def test_a_record_of_which_nothing_can_be_shown_raises_nothing_in_whoever_logs() -> None:
+    reading, writing = os.pipe()
+    handler = logs.LineHandler(writing)
+    handler.setFormatter(logs.formatter(process="edge", tty=False, secrets=()))
+    record = logging.LogRecord("\ud800", logging.ERROR, __file__, 1, "%d", ("three",), None)
+
+    handler.handle(record)
+    handler.flush()
+
+    assert line(os.read(reading, 4096).decode())["event"] == "logs.unprintable"
+    handler.close()
+    os.close(writing)
+    os.close(reading)
 
 
 def test_a_line_stays_small_whatever_it_is_given(written) -> None:

@@ -1,0 +1,252 @@
+"""The Kafka engine put together: edges and their log, workers and their state in Postgres, the indexer."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from socket import socket
+
+from gateway.admin.edge import EdgeMetrics, EdgeSample
+from gateway.admin.indexer import IndexMetrics, IndexSample
+from gateway.api import Router
+from gateway.config.plugins import import_router, import_routers
+from gateway.config.settings import Settings
+from gateway.core.errors import DependencyError
+from gateway.handle.calls import wall_clock_us
+from gateway.handle.equipment import Ports
+from gateway.handle.indexing import Indexer
+from gateway.keep.kafka import registering
+from gateway.keep.kafka.client import client_arguments
+from gateway.keep.kafka.feed import SeenFeed
+from gateway.keep.kafka.history import KafkaHistory
+from gateway.keep.kafka.lanes import LaneOptions
+from gateway.keep.kafka.log import Destination, KafkaLog, KafkaLogOptions
+from gateway.keep.kafka.producer import Producer
+from gateway.keep.kafka.seen import Seen
+from gateway.keep.kafka.subscription import KafkaSubscription
+from gateway.keep.kafka.topics import seen_topic
+from gateway.keep.ports import EventLog
+from gateway.keep.postgres import migrations
+from gateway.keep.postgres.connection import Pool, open_pool
+from gateway.keep.postgres.index import PostgresIndex
+from gateway.keep.postgres.registration import register, registered
+from gateway.keep.postgres.state import PostgresState
+from gateway.process import operations
+from gateway.process.server import serve
+from gateway.receive.app import Edge, edge_app
+from gateway.receive.spool import Spool
+from gateway.wiring.cluster import (
+    INDEX_GROUP,
+    INDEXER,
+    check_topics,
+    cluster_of,
+    group_of,
+    instance_of,
+    kafka_of,
+    membership_of,
+    plans_of,
+    topics_of,
+)
+from gateway.wiring.postgres import dsn_of, open_store, pool_of
+from gateway.wiring.running import control, drain_when, edge_options, ended, told_by, unless, worker_of
+from gateway.wiring.sources import sources
+from gateway.wiring.spooling import open_spools
+
+log = logging.getLogger("gateway.process")
+
+# So that the first deliveries after a start are not refused for want of a connection that takes a moment.
+_CONNECT_SECONDS = 5.0
+
+
+def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
+    """Check routers, topics and store, and register new routers, before anything is served.
+
+    An edge alone starts without the cluster, too: it answers 503 until that is there.
+
+    Raises:
+        PluginError: a router cannot be imported, or does not fit the configuration.
+        ConfigError: a topic is not as it must be.
+        DependencyError: cluster or store cannot be reached, or the store lacks its tables.
+    """
+    chosen = tuple(router for router in settings.routers if router.name in routers)
+    imported = import_routers(replace(settings, routers=chosen))
+    asyncio.run(_check_topics(settings, needed=not edge))
+    if edge and not routers:
+        return
+    migrations.verify(dsn_of(settings))
+    asyncio.run(_register(settings, tuple(imported.values())))
+
+
+async def _check_topics(settings: Settings, *, needed: bool) -> None:
+    try:
+        await check_topics(settings, "supervisor")
+    except DependencyError as error:
+        if needed:
+            raise
+        log.warning("kafka.unchecked", extra={"cause": str(error)})
+
+
+async def _register(settings: Settings, routers: Sequence[Router]) -> None:
+    pool = await open_pool(dsn_of(settings), name="register", most=1)
+    try:
+        for router in routers:
+            if not await registered(pool, router.name):
+                await _begin(settings, pool, router)
+    finally:
+        await pool.close()
+
+
+async def _begin(settings: Settings, pool: Pool, router: Router) -> None:
+    """Note where a new router starts: for its group first, which may have positions of a forgotten namesake."""
+    cluster, topics = cluster_of(settings, process="register"), topics_of(settings)
+    find = registering.end_positions if router.start == "latest" else registering.begin_positions
+    positions = await find(cluster, topics)
+    await registering.commit_positions(cluster, group_of(settings, router.name), topics, positions)
+    await register(pool, router.name, positions, wall_clock_us())
+
+
+# The edge
+
+
+async def run_edge(
+    settings: Settings, process: str, sockets: Sequence[socket], drain: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Serve deliveries until `drain` is set: stop accepting, answer what is held, then close the log.
+
+    Raises:
+        PoisonedError: an I/O error on a commit of the spool; the process must end.
+    """
+    compiled = sources(settings)
+    poisoned = asyncio.Event()
+    async with AsyncExitStack() as held:
+        seen, feed, direct = await _open_log(settings, process, held)
+        spools: Sequence[Spool] = ()
+        if kafka_of(settings).spool is not None:
+            place = (int(process.partition(":")[2] or 1), len(sockets))
+            spools = await open_spools(settings, place, compiled, direct, poisoned.set, held)
+        chosen: EventLog = spools[0] if spools else direct
+
+        def sample() -> EdgeSample:
+            found = _edge_sample(settings, chosen, edge, spools)
+            return replace(found, dedupe_ids=edge.remembered_ids + len(seen), dedupe_lag_seconds=feed.lag_seconds)
+
+        metrics = EdgeMetrics(compiled, sample)
+        edge = edge_app(compiled, chosen, metrics, options=edge_options(settings))
+        held.push_async_callback(ended, asyncio.create_task(edge.keep_house()))
+        await control(held, settings, process, operations.of_edge(chosen, told_by(process, metrics)))
+        serving = serve(edge, sockets=sockets, settings=settings.server, drain=drain, started=ready)
+        await unless(poisoned, serving)
+
+
+async def _open_log(settings: Settings, process: str, held: AsyncExitStack) -> tuple[Seen, SeenFeed, KafkaLog]:
+    """Open the log, its memory and what feeds that; they end in the order: log, feed."""
+    compiled, kafka = sources(settings), kafka_of(settings)
+    arguments = client_arguments(cluster_of(settings, process=process))
+
+    def make_driver() -> Producer:
+        return Producer(arguments)
+
+    seen = Seen(kafka.dedupe_max_ids)
+    feed = SeenFeed(seen, arguments, make_driver, topic=seen_topic(kafka.prefix), warm=kafka.dedupe_warm)
+    feeding = asyncio.create_task(feed.run())
+    held.push_async_callback(ended, feeding)
+    held.push_async_callback(feed.close)
+    topics = topics_of(settings)
+    limits = {plan.name: plan.max_message_bytes for plan in plans_of(settings)}
+    options = KafkaLogOptions(
+        destinations={
+            source: Destination(topic=topic, max_message_bytes=limits[topic]) for source, topic in topics.items()
+        },
+        lanes=LaneOptions(
+            max_queued_events=settings.log.max_queued_events,
+            max_queued_bytes=settings.log.max_queued_bytes,
+            deadline=max(source.deadline for source in compiled.values()),
+        ),
+    )
+    opened = KafkaLog(options, make_driver, seen, feed.note)
+    held.push_async_callback(opened.close)
+    await opened.connected(_CONNECT_SECONDS)
+    return seen, feed, opened
+
+
+def _edge_sample(settings: Settings, event_log: EventLog, edge: Edge, spools: Sequence[Spool]) -> EdgeSample:
+    disk = os.statvfs(kafka_of(settings).spool or settings.log.path)
+    return EdgeSample(
+        health=event_log.health(),
+        inflight_deliveries=edge.inflight,
+        free_bytes=disk.f_bavail * disk.f_frsize,
+        spool_events=sum(spool.backlog.events for spool in spools),
+        spool_oldest_seconds=max((spool.backlog.oldest_seconds for spool in spools), default=0.0),
+    )
+
+
+# Workers and the indexer
+
+
+async def run_worker(settings: Settings, name: str, drain: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Run one router's handlers until `drain` is set and what runs has ended.
+
+    Raises:
+        PluginError: the router cannot be imported, or its schema is refused.
+        PoisonedError: the client of Kafka stands still; the process must end.
+        DependencyError: Postgres cannot be reached at the start, or a position is beyond its partition's end.
+    """
+    configured = next(router for router in settings.routers if router.name == name)
+    router = import_router(configured)
+    process = f"worker:{name}"
+    async with AsyncExitStack() as held:
+        pool = await pool_of(settings, process, held)
+        ports = await _ports(settings, pool, name, held)
+        worker, metrics = worker_of(router, ports, settings, configured.concurrency)
+        await control(held, settings, process, operations.of_process(told_by(process, metrics)))
+        draining = asyncio.create_task(drain_when(drain, worker.drain, settings.server.drain))
+        held.push_async_callback(ended, draining)
+        ready()
+        await worker.run()
+
+
+async def run_indexer(settings: Settings, drain: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Write the metadata of stored events into the store until `drain` is set.
+
+    Raises:
+        PoisonedError: the client of Kafka stands still; the process must end.
+    """
+    async with AsyncExitStack() as held:
+        pool = await pool_of(settings, INDEXER, held)
+        cluster = cluster_of(settings, process=INDEXER)
+        subscription = KafkaSubscription(cluster, membership_of(settings, INDEX_GROUP), now_us=wall_clock_us)
+        held.push_async_callback(subscription.close)
+        indexer = Indexer(subscription, PostgresIndex(pool), retention=settings.log.retention)
+
+        def sample() -> IndexSample:
+            backlog = indexer.sample()
+            return IndexSample(backlog_events=backlog.events, lag_seconds=backlog.oldest_seconds)
+
+        await control(held, settings, INDEXER, operations.of_process(told_by(INDEXER, IndexMetrics(sample))))
+        draining = asyncio.create_task(drain_when(drain, indexer.drain, settings.server.drain))
+        held.push_async_callback(ended, draining)
+        ready()
+        await indexer.run()
+
+
+async def _ports(settings: Settings, pool: Pool, name: str, held: AsyncExitStack) -> Ports:
+    """Open what a worker works with; it ends in the order: history, subscription, store, state."""
+    cluster = cluster_of(settings, process=f"worker:{name}")
+    state = await PostgresState.open(pool, router=name, instance=instance_of(settings, name), now_us=wall_clock_us)
+    held.push_async_callback(state.close)
+    store = await open_store(settings, name, held, pool=pool)
+    subscription = KafkaSubscription(cluster, membership_of(settings, name), now_us=wall_clock_us, places=state.places)
+    held.push_async_callback(subscription.close)
+    history = KafkaHistory(cluster, topics_of(settings))
+    held.push_async_callback(history.close)
+    return Ports(
+        subscription=subscription,
+        store=store,
+        parking=state.parking,
+        replays=state.replays,
+        history=history,
+        pausing=state.pausing,
+        blame=state.blame,
+    )
