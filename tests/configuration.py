@@ -40,6 +40,28 @@ routers:
     use: "handlers.billing:router"
 """
 
+KAFKA_ENVIRON = {**ENVIRON, "KAFKA_PASSWORD": "canary-kafka", "DATABASE_URL": "postgresql://gw:canary-pg@db:5433/hooks"}
+
+KAFKA = """\
+log:
+  engine: kafka
+  bootstrap: [k1:9092, "[::1]:9093"]
+  prefix: hooks
+  security:
+    tls: true
+    mechanism: SCRAM-SHA-512
+    username: gw
+    password: {env: KAFKA_PASSWORD}
+  topics: {partitions: 6}
+  spool: var/spool
+store:
+  engine: postgres
+  dsn: {env: DATABASE_URL}
+sources:
+  stripe: {provider: stripe, secrets: [{env: STRIPE_SECRET}]}
+  github: {provider: github, secrets: [{env: GITHUB_SECRET}]}
+"""
+
 
 def loaded(folder: Path, text: str = VALID, environ: Mapping[str, str] = ENVIRON) -> Settings:
     path = folder / "gateway.yaml"

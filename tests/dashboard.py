@@ -9,7 +9,7 @@ from typing import Any
 import promql_parser
 from ruamel.yaml import YAML
 
-from gateway.admin.metrics import BY_NAME
+from gateway.admin.metrics import BY_NAME, METRICS
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "gateway.json"
@@ -17,6 +17,8 @@ ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 
 # Prometheus's own verdict on a scrape; no process tells it.
 OF_PROMETHEUS = frozenset({"up"})
+# The embedded log is its own index.
+OF_THE_INDEXER = frozenset(metric.name for metric in METRICS if metric.scope == "indexer")
 
 _TIMES = re.compile(r"\$__(rate_interval|range|interval)")
 _VARIABLES = re.compile(r"\$\{?[a-z_]+\}?")

@@ -303,16 +303,21 @@ def build_edge(log: DecidedLog, meter: CountingMeter, *sources: Source, **option
 
 @contextlib.asynccontextmanager
 async def running_edge(
-    *sources: Source, log: DecidedLog | None = None, settings: ServerSettings | None = None, **options: Any
+    *sources: Source,
+    log: DecidedLog | None = None,
+    settings: ServerSettings | None = None,
+    others: Sequence[socket.socket] = (),
+    **options: Any,
 ) -> AsyncIterator[RunningEdge]:
-    """Serve an edge on a free port of the loopback interface, and end it in order."""
+    """Serve an edge on a free port of the loopback interface, and end it in order; `others` are of other edges."""
     log, meter, drain, started = log or DecidedLog(), CountingMeter(), asyncio.Event(), asyncio.Event()
     edge = build_edge(log, meter, *sources, **options)
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 2**10)  # what is not read is soon felt
     port = bound.getsockname()[1]
     settings = settings or ServerSettings(drain=1.0)
-    serving = asyncio.create_task(serve(edge, sockets=[bound], settings=settings, drain=drain, started=started.set))
+    sockets = [bound, *others]
+    serving = asyncio.create_task(serve(edge, sockets=sockets, settings=settings, drain=drain, started=started.set))
     running = RunningEdge(edge, log, meter, port, drain, serving)
     try:
         await asyncio.wait([serving, asyncio.create_task(started.wait())], return_when=asyncio.FIRST_COMPLETED)

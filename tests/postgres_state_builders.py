@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import Any
 
 from gateway.keep.postgres.blame import PostgresBlame
-from gateway.keep.postgres.connection import Connection, Pool, open_pool
+from gateway.keep.postgres.connection import Pool, open_pool
 from gateway.keep.postgres.parking import PostgresParking
 from gateway.keep.postgres.pausing import PostgresPausing
 from gateway.keep.postgres.places import PostgresPlaces
@@ -57,7 +57,7 @@ class Worker:
 async def eventually(holds: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait until the condition holds: it is another's doing, and nothing tells of it."""
     async with asyncio.timeout(seconds):
-        while not (await answer if isawaitable(answer := holds()) else answer):
+        while not (await answer if isawaitable(answer := holds()) else answer):  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.02)
 
 

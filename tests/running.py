@@ -93,7 +93,7 @@ class RunningGateway:
     def start(self, *, wait: bool = True) -> None:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", self.words, "--config", "gateway.yaml"],
+                [sys.executable, "-m", "gateway", *self.words.split(), "--config", "gateway.yaml"],
                 cwd=self.folder,
                 env=self._environ(),
                 stdout=output,
@@ -107,7 +107,8 @@ class RunningGateway:
         assert self.process is not None
         assert self.process.poll() is None, self.output.read_text()
         with contextlib.suppress(OSError):
-            return self.admin("/readyz")[0] == 200 and (self.words == "serve" or self.pid("worker:ledger") is not None)
+            working = self.words.startswith("serve") or self.pid("worker:ledger") is not None
+            return self.admin("/readyz")[0] == 200 and working
         return False
 
     def admin(self, path: str) -> tuple[int, str]:
@@ -127,7 +128,7 @@ class RunningGateway:
             return None
 
     def kill(self, process: str) -> None:
-        """SIGKILL one process: `edge`, `worker:<router>` or `supervisor`; nothing if it is dead just now."""
+        """SIGKILL one process: `edge`, `worker:<router>`, `supervisor`, ...; nothing if it is dead just now."""
         pid = self.process.pid if process == "supervisor" and self.process else self.pid(process)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 OK = "ok"
+SPOOLING = "spooling"
 DOWN = "down"
 EDGE = "edge"
 
@@ -26,12 +27,13 @@ def assess(answers: Mapping[str, str | None], *, draining: bool) -> Readiness:
 
     Args:
         answers: what each process said of its health, by its name (`edge`, `edge:<number>`, `worker:<router>`,
-            `indexer`): `ok`, or what is wrong (an edge says `ok` only while its log takes appends); None for one that
-            did not answer in time.
+            `indexer`): `ok`, or what is wrong (an edge says `ok` only while its log takes appends, `spooling` while its
+            spool does instead); None for one that did not answer in time.
         draining: whether the gateway is being stopped.
     """
     parts = {name: DOWN if answer is None else answer for name, answer in answers.items()}
     if draining:
         parts["supervisor"] = "draining"
     edges = [answer for name, answer in parts.items() if name.partition(":")[0] == EDGE]
-    return Readiness(ready=not draining and (not edges or OK in edges), parts=parts)
+    serving = not edges or OK in edges or SPOOLING in edges
+    return Readiness(ready=not draining and serving, parts=parts)

@@ -59,7 +59,7 @@ def resume(context: Common, router: str) -> None:
 @yes
 @common
 def forget(context: Common, router: str, *, yes: bool) -> None:
-    """Remove all state of a router: cursor, marks, retries, dead letters and its handlers' tables.
+    """Remove all state of a router: cursor, marks, retries, dead letters, and on SQLite its handlers' tables.
 
     Then the log no longer keeps events for it. Should it come back, it begins as a new one.
     """

@@ -65,7 +65,7 @@ class Indexer:
             any_of: set[asyncio.Future[Any]] = {copying, tending, self._halt}
             await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
             if self._halt.done():
-                await asyncio.wait({copying})
+                await asyncio.wait({copying}, timeout=self._halt.result())
             for task in (copying, tending):
                 if task.done():
                     task.result()

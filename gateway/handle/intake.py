@@ -8,6 +8,7 @@ from gateway.api import Handler, Router
 from gateway.core.event import Event, identity_digest
 from gateway.handle.calls import wall_clock_us
 from gateway.handle.crew import Crew
+from gateway.handle.durably import durably
 from gateway.handle.gates import NO_HANDLER
 from gateway.handle.jobs import Job, Report
 from gateway.handle.lanes import Window
@@ -109,8 +110,9 @@ class Intake:
         keys = [key for job in jobs for key in job.keys]
         if not keys:
             return set()
-        marks = await self._store.marked(keys)
-        taken = await self._parking.taken(keys) if parked_too and self._parking.parked() + self._parking.dead() else ()
+        marks = await durably(lambda: self._store.marked(keys))
+        aside = parked_too and self._parking.parked() + self._parking.dead()
+        taken = await durably(lambda: self._parking.taken(keys)) if aside else ()
         if not marks and not taken:
             return set()
         return {job for job in jobs if any(key in marks or key in taken for key in job.keys)}

@@ -27,7 +27,7 @@ from gateway.handle.lanes import Window
 from gateway.handle.meter import RouterMeter, RouterSample
 from gateway.handle.rebalance import Rebalance
 from gateway.handle.replay import Replayer
-from gateway.keep.ports import Backlog, Outcome, Replay
+from gateway.keep.ports import Backlog, Outcome, Pair, Replay
 
 log = logging.getLogger("gateway.handle")
 
@@ -237,16 +237,23 @@ class Worker:
         settings = self._settings
         while True:
             await self._going.wait()
-            room = settings.parked_most - self._parked_under_way
-            pairs = await self._ports.parking.due(self._now_us(), room) if room else ()
-            self._parked_under_way += len(pairs)
-            self._parked_room.clear()
-            async with self._rebalance.admitting:
+            async with self._rebalance.admitting:  # what is due of a partition that leaves is the next owner's
+                room = settings.parked_most - self._parked_under_way
+                pairs = await self._due(room) if room else ()
+                self._parked_under_way += len(pairs)
+                self._parked_room.clear()
                 await self._intake.admit_parked(pairs, self._parked_finished)
             await self._caution.handed_out("parked")
             with suppress(TimeoutError):
                 async with asyncio.timeout(settings.poll):
                     await self._parked_room.wait()
+
+    async def _due(self, room: int) -> Sequence[Pair]:
+        try:
+            return await self._ports.parking.due(self._now_us(), room)
+        except Unavailable as error:  # asked again at the next poll
+            log.warning("store.unavailable", extra={"reason": error.reason})
+            return ()
 
     async def _tend(self) -> None:
         """Keep the numbers of a scrape, follow what was ordered elsewhere, and forget old marks."""

@@ -37,7 +37,7 @@ def of_edge(log: EventLog, registry: CollectorRegistry) -> Mapping[str, Operatio
 
     async def health() -> str:
         found = log.health()
-        return "ok" if found.writable else found.reason or "the log takes no appends"
+        return found.reason or ("ok" if found.writable else "the log takes no appends")
 
     return {**of_process(registry), "health": health}
 

@@ -14,7 +14,7 @@ from gateway.config.settings import Settings
 from gateway.handle.meter import RouterSample
 from gateway.keep.ports import Catalogue
 from gateway.wiring.running import own_role, told_by
-from gateway.wiring.sources import secret_texts, sources, without_secrets
+from gateway.wiring.sources import sources, without_secrets
 
 __all__ = [
     "backup",
@@ -29,7 +29,6 @@ __all__ = [
     "run_edge",
     "run_indexer",
     "run_worker",
-    "secret_texts",
     "sources",
     "told_by",
     "without_secrets",

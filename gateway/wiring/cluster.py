@@ -10,7 +10,7 @@ from gateway.core.errors import ConfigError
 from gateway.keep.kafka.client import Cluster, client_arguments
 from gateway.keep.kafka.consumer import Membership
 from gateway.keep.kafka.tokens import OAuth
-from gateway.keep.kafka.topic_admin import verify
+from gateway.keep.kafka.topic_admin import DEADLINE, verify
 from gateway.keep.kafka.topics import TopicPlan, clash_problem, events_topic
 
 log = logging.getLogger("gateway.process")
@@ -78,14 +78,15 @@ def instance_of(settings: Settings, router: str) -> str:
     return f"{socket.gethostname()}:{settings.log.path.resolve()}:{router}"
 
 
-async def check_topics(settings: Settings, process: str) -> None:
-    """Refuse topics that are not as they must be, and say what should be better.
+async def check_topics(settings: Settings, process: str, *, deadline: float = DEADLINE) -> None:
+    """Refuse topics that are not as they must be, and say what should be better; give up after `deadline` seconds.
 
     Raises:
         ConfigError: every mistake with its remedy.
         DependencyError: the cluster does not answer.
     """
-    found = await verify(client_arguments(cluster_of(settings, process=process)), plans_of(settings))
+    arguments = client_arguments(cluster_of(settings, process=process))
+    found = await verify(arguments, plans_of(settings), deadline=deadline)
     wrong = [str(problem) for problem in found if problem.severity == "error"]
     clash = clash_problem(source.name for source in settings.sources)
     wrong += [] if clash is None else [clash]

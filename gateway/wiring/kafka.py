@@ -49,7 +49,7 @@ from gateway.wiring.cluster import (
     plans_of,
     topics_of,
 )
-from gateway.wiring.postgres import dsn_of, open_store, pool_of
+from gateway.wiring.postgres import STATE_CONNECTIONS, dsn_of, open_store, pool_of
 from gateway.wiring.running import control, drain_when, edge_options, ended, told_by, unless, worker_of
 from gateway.wiring.sources import sources
 from gateway.wiring.spooling import open_spools
@@ -58,6 +58,8 @@ log = logging.getLogger("gateway.process")
 
 # So that the first deliveries after a start are not refused for want of a connection that takes a moment.
 _CONNECT_SECONDS = 5.0
+# With a spool none is refused; to wait for long would only keep senders waiting.
+_CONNECT_SECONDS_WITH_A_SPOOL = 1.0
 
 
 def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
@@ -80,11 +82,12 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
 
 
 async def _check_topics(settings: Settings, *, needed: bool) -> None:
-    try:
+    if needed:
         await check_topics(settings, "supervisor")
+        return
+    try:  # before the port is open: who waits for a cluster that is not there refuses connections meanwhile
+        await check_topics(settings, "supervisor", deadline=_CONNECT_SECONDS)
     except DependencyError as error:
-        if needed:
-            raise
         log.warning("kafka.unchecked", extra={"cause": str(error)})
 
 
@@ -167,15 +170,25 @@ async def _open_log(settings: Settings, process: str, held: AsyncExitStack) -> t
     )
     opened = KafkaLog(options, make_driver, seen, feed.note)
     held.push_async_callback(opened.close)
-    await opened.connected(_CONNECT_SECONDS)
+    await opened.connected(_CONNECT_SECONDS if kafka.spool is None else _CONNECT_SECONDS_WITH_A_SPOOL)
     return seen, feed, opened
 
 
 def _edge_sample(settings: Settings, event_log: EventLog, edge: Edge, spools: Sequence[Spool]) -> EdgeSample:
-    disk = os.statvfs(kafka_of(settings).spool or settings.log.path)
-    return EdgeSample(
+    sample = EdgeSample(
         health=event_log.health(),
         inflight_deliveries=edge.inflight,
+        free_bytes=None,
+        stored=False,
+        spool_events=None,
+        spool_oldest_seconds=None,
+    )
+    folder = kafka_of(settings).spool
+    if folder is None:
+        return sample
+    disk = os.statvfs(folder)
+    return replace(
+        sample,
         free_bytes=disk.f_bavail * disk.f_frsize,
         spool_events=sum(spool.backlog.events for spool in spools),
         spool_oldest_seconds=max((spool.backlog.oldest_seconds for spool in spools), default=0.0),
@@ -197,8 +210,7 @@ async def run_worker(settings: Settings, name: str, drain: asyncio.Event, ready:
     router = import_router(configured)
     process = f"worker:{name}"
     async with AsyncExitStack() as held:
-        pool = await pool_of(settings, process, held)
-        ports = await _ports(settings, pool, name, held)
+        ports = await _ports(settings, name, held)
         worker, metrics = worker_of(router, ports, settings, configured.concurrency)
         await control(held, settings, process, operations.of_process(told_by(process, metrics)))
         draining = asyncio.create_task(drain_when(drain, worker.drain, settings.server.drain))
@@ -231,12 +243,15 @@ async def run_indexer(settings: Settings, drain: asyncio.Event, ready: Callable[
         await indexer.run()
 
 
-async def _ports(settings: Settings, pool: Pool, name: str, held: AsyncExitStack) -> Ports:
+async def _ports(settings: Settings, name: str, held: AsyncExitStack) -> Ports:
     """Open what a worker works with; it ends in the order: history, subscription, store, state."""
-    cluster = cluster_of(settings, process=f"worker:{name}")
+    process = f"worker:{name}"
+    cluster = cluster_of(settings, process=process)
+    # A pool of its own: handlers that hold their transactions must not keep retries and pauses waiting.
+    pool = await pool_of(settings, f"{process} state", held, most=STATE_CONNECTIONS)
     state = await PostgresState.open(pool, router=name, instance=instance_of(settings, name), now_us=wall_clock_us)
     held.push_async_callback(state.close)
-    store = await open_store(settings, name, held, pool=pool)
+    store = await open_store(settings, name, held)
     subscription = KafkaSubscription(cluster, membership_of(settings, name), now_us=wall_clock_us, places=state.places)
     held.push_async_callback(subscription.close)
     history = KafkaHistory(cluster, topics_of(settings))

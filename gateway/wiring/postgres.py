@@ -8,6 +8,9 @@ from gateway.handle.calls import wall_clock_us
 from gateway.keep.postgres.connection import Pool, open_pool
 from gateway.keep.postgres.store import PostgresStore
 
+# Of one worker, beside those of its handlers.
+STATE_CONNECTIONS = 4
+
 
 def dsn_of(settings: Settings) -> str:
     """Return where Postgres is.
@@ -20,18 +23,16 @@ def dsn_of(settings: Settings) -> str:
     return settings.store.dsn
 
 
-async def pool_of(settings: Settings, process: str, held: AsyncExitStack) -> Pool:
-    """Return the process's connections, closed with `held`."""
-    pool = await open_pool(dsn_of(settings), name=process, most=settings.store.connections)
+async def pool_of(settings: Settings, process: str, held: AsyncExitStack, *, most: int | None = None) -> Pool:
+    """Return connections, up to `most` or the configured number, closed with `held`."""
+    pool = await open_pool(dsn_of(settings), name=process, most=most or settings.store.connections)
     held.push_async_callback(pool.close)
     return pool
 
 
-async def open_store(
-    settings: Settings, router: str, held: AsyncExitStack, *, pool: Pool | None = None
-) -> PostgresStore:
-    """Return a router's store, on `pool` or on one of its own."""
-    chosen = pool or await pool_of(settings, f"worker:{router}", held)
-    store = PostgresStore(chosen, router=router, now_us=wall_clock_us)
+async def open_store(settings: Settings, router: str, held: AsyncExitStack) -> PostgresStore:
+    """Return a router's store, on connections of its own."""
+    pool = await pool_of(settings, f"worker:{router}", held)
+    store = PostgresStore(pool, router=router, now_us=wall_clock_us)
     held.push_async_callback(store.close)
     return store

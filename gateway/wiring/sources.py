@@ -24,8 +24,3 @@ def _source(settings: SourceSettings) -> Source:
 def without_secrets(settings: Settings) -> Settings:
     """Return the settings as a worker gets them: handlers have no use for what the edge verifies with."""
     return replace(settings, sources=tuple(replace(source, secrets=()) for source in settings.sources))
-
-
-def secret_texts(settings: Settings) -> frozenset[str]:
-    """Return what no log line may hold."""
-    return frozenset(secret.text for source in settings.sources for secret in source.secrets)

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -27,7 +28,7 @@ async def two_workers(database: str, first: tuple[int, ...], second: tuple[int, 
 
 
 async def due_places(worker: Worker, now_us: int = FAR_US) -> list[tuple[int, int]]:
-    return [tuple(pair.position) for pair in await worker.parking.due(now_us, 100)]
+    return [(pair.position.partition, pair.position.offset) for pair in await worker.parking.due(now_us, 100)]
 
 
 async def test_nothing_is_known_or_handed_out_before_a_partition_is_taken(migrated_database: str) -> None:
@@ -145,11 +146,10 @@ async def test_settling_and_holding_in_one_lane_see_each_other_however_they_meet
     head, next_one = pair_of(0, 1), pair_of(0, 2)
     async with two_workers(migrated_database, (0,), (0,)) as (old, new):
         await old.parking.park(head, due_us=FAR_US, error="")
-        async with old.pool.connection() as third:
-            async with third.transaction():
-                await third.execute("update gateway.revision set revision = revision")
-                both = asyncio.gather(old.parking.settle(head), new.parking.hold(next_one))
-                await eventually(lambda: _waiting(new, 2))
+        async with old.pool.connection() as third, third.transaction():
+            await third.execute("update gateway.revision set revision = revision")
+            both = asyncio.gather(old.parking.settle(head), new.parking.hold(next_one))
+            await eventually(lambda: _waiting(new, 2))
         await both
 
         assert await due_places(new, now_us=0) == [(0, 2)]
@@ -188,7 +188,7 @@ async def test_two_that_change_the_same_pairs_at_once_both_finish(migrated_datab
 
         assert await new.execute(ONLY_HELD) == []
         for worker in (old, new):
-            await eventually(lambda worker=worker: _counts_all(worker))
+            await eventually(partial(_counts_all, worker))
 
 
 async def _counts_all(worker: Worker) -> bool:

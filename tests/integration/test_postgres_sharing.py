@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+import pytest
+
 from gateway.keep.ports import Filter, Replay
+from gateway.keep.postgres import blame
 from tests.postgres_state_builders import Worker, eventually, pooled, worker_in
 from tests.state_builders import make_key
 
@@ -159,7 +162,8 @@ async def test_worker_that_was_thought_dead_is_present_again(migrated_database: 
         await eventually(present)
 
 
-async def test_presence_is_renewed_before_anybody_takes_the_worker_for_dead(migrated_database: str) -> None:
+async def test_presence_is_renewed_again_and_again(migrated_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blame, "BEAT_SECONDS", 0.5)
     async with worker_in(migrated_database, instance="here") as here:
         await here.execute("update gateway.worker set seen_us = 0")
 

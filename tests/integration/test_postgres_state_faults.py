@@ -106,22 +106,21 @@ async def test_state_goes_on_after_the_server_crashed_and_came_back(worker: Work
 
 
 async def test_writes_that_wait_behind_a_lost_connection_fail_together_and_succeed_anew(worker: Worker) -> None:
-    async with worker.pool.connection() as third:
-        async with third.transaction():
-            await third.execute("insert into gateway.revision values ('billing', 0, 0)")
-            first = worker.parking.park(make_pair(), due_us=0, error="")
+    async with worker.pool.connection() as third, third.transaction():
+        await third.execute("insert into gateway.revision values ('billing', 0, 0)")
+        first = worker.parking.park(make_pair(), due_us=0, error="")
 
-            async def waits() -> bool:
-                return bool(await worker.execute("select 1 from pg_locks where not granted"))
+        async def waits() -> bool:
+            return bool(await worker.execute("select 1 from pg_locks where not granted"))
 
-            await eventually(waits)
-            second = worker.parking.park(make_pair(offset=2), due_us=0, error="")
-            await worker.execute(
-                "select pg_terminate_backend(pid) from pg_locks where not granted and pid <> pg_backend_pid()"
-            )
-            await asyncio.wait({first})
-            assert second.done()
-            outcomes = await asyncio.gather(first, second, return_exceptions=True)
+        await eventually(waits)
+        second = worker.parking.park(make_pair(offset=2), due_us=0, error="")
+        await worker.execute(
+            "select pg_terminate_backend(pid) from pg_locks where not granted and pid <> pg_backend_pid()"
+        )
+        await asyncio.wait({first})
+        assert second.done()
+        outcomes = await asyncio.gather(first, second, return_exceptions=True)
 
     assert [repr(outcome) for outcome in outcomes] == ["Unavailable('store_down')"] * 2
     assert (worker.parking.parked(), worker.parking.holds("record", "cus_1")) == (0, 0)
@@ -158,11 +157,14 @@ async def test_positions_that_could_not_be_written_are_written_later(worker: Wor
 
 
 async def test_command_whose_server_goes_away_says_so(migrated_database: str, postgres: PostgresServer) -> None:
+    async def command() -> None:
+        async with ordering(migrated_database, router="billing", seconds=SOON) as orders:
+            postgres.kill()
+            await orders.parking.retry_dead(DeadFilter())
+
     async with worker_in(migrated_database, seconds=SOON):
         with pytest.raises(DependencyError, match="cannot reach Postgres"):
-            async with ordering(migrated_database, router="billing", seconds=SOON) as orders:
-                postgres.kill()
-                await orders.parking.retry_dead(DeadFilter())
+            await command()
 
 
 async def test_state_closes_in_time_beside_a_frozen_server(worker: Worker, postgres: PostgresServer) -> None:

@@ -127,7 +127,7 @@ def test_a_command_on_a_stopped_router_does_not_look_like_a_crash_of_its_worker(
     commands.store(settings, [commands.admitted(settings, 1, "evt_1")])
     registered_at(settings, 1)
 
-    list(wiring.operate_offline(settings, "billing", "pause", {}))
+    list(wiring.operate(settings, "billing", "pause", {}))
 
     connection = open_reader(embedded.state_path(settings.log, "billing"))
     clean = connection.execute("select value from gateway_meta where key = 'clean'").get

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import gc
 import inspect
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -321,6 +322,21 @@ async def test_requests_over_tls_are_answered_and_half_ones_closed(tls):
         assert (await whole.ask(raw_request())).word == "accepted"
         assert (await half.ask(raw_request()[:-3])).status == 503
         assert await half.ended() == b""
+
+
+async def test_what_waits_at_another_edges_socket_is_answered_over_tls_and_garbage_there_harms_nobody(tls):
+    trusting = ssl.create_default_context(cafile=str(tls.cert))
+    trusting.check_hostname = False
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        async with running_edge(QUICK, settings=ServerSettings(tls=tls, drain=1.0), others=[other]) as running:
+            garbage = Peer(*await asyncio.open_connection("127.0.0.1", port))
+            garbage.writer.write(b"no handshake\r\n\r\n")
+            waiting = Peer(*await asyncio.open_connection("127.0.0.1", port, ssl=trusting))
+            running.peers += [garbage, waiting]
+
+            assert (await waiting.ask(raw_request())).word == "accepted"
 
 
 def test_a_certificate_that_cannot_be_used_is_a_configuration_error(tls, tmp_path):

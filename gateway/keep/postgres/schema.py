@@ -4,7 +4,8 @@ Migrations are applied by `gateway store migrate`, in order, each in one transac
 Times are microseconds since the epoch. Texts that come from senders (`key`, `event_id`, `type`) are for finding a row;
 what Postgres cannot hold of them is replaced, and the exact event stands in `head` and `body`. In `event` they are
 their exact bytes. `seq` there is the order of insertion, in which one who follows it sees every row.
-An offset in `cursor` means that all up to and including it has a durable outcome.
+An offset in `cursor` means that all up to and including it has a durable outcome. `revision` counts the changes of a
+partition's rows in `parked` and `dead`; its row is their lock.
 """
 
 MIGRATIONS: tuple[str, ...] = (
@@ -49,7 +50,7 @@ MIGRATIONS: tuple[str, ...] = (
     );
     create index parked_due on gateway.parked (router, partition, due_us, id) where due_us is not null;
     create index parked_lane on gateway.parked (router, partition, handler, key, (due_us is null), "offset", id);
-    create table gateway.revision (  -- counts the changes of a partition's rows in parked and dead; its row is their lock
+    create table gateway.revision (
         router text not null, partition bigint not null, revision bigint not null,
         primary key (router, partition)
     );

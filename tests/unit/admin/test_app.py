@@ -108,6 +108,7 @@ async def test_there_is_nothing_else_on_the_admin_port(path) -> None:
         pytest.param({"edge": "ok", "worker:billing": None}, False, True, id="a worker down"),
         pytest.param({"edge": None, "worker:billing": "ok"}, False, False, id="the edge down"),
         pytest.param({"edge": "disk_full"}, False, False, id="the log not writable"),
+        pytest.param({"edge": "spooling"}, False, True, id="the spool in the log's place"),
         pytest.param({"edge": "ok"}, True, False, id="draining"),
         pytest.param({"edge:1": "ok", "edge:2": "ok"}, False, True, id="several edges"),
         pytest.param({"edge:1": None, "edge:2": "ok"}, False, True, id="one of several edges down"),

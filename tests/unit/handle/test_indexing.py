@@ -73,8 +73,7 @@ async def started(index: ListIndex) -> AsyncIterator[Rig]:
         indexer = Indexer(subscription, index, retention=DAY, now_us=lambda: NOW_US)
         running = asyncio.create_task(indexer.run())
         yield Rig(opened, state, subscription, index, indexer, running)
-        if not running.done():
-            await indexer.drain(0.0)
+        running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await subscription.close()
         await state.close()
@@ -116,8 +115,9 @@ async def test_a_drain_writes_and_commits_what_was_fetched(rig: Rig) -> None:
     await rig.opened.append(make_event("b"))
 
     rig.index.broken = None
-    await draining
-    await rig.running
+    async with asyncio.timeout(30):
+        await draining
+        await rig.running
 
     assert rig.index.entries == ["a"]
     assert rig.committed() == 1
@@ -129,9 +129,10 @@ async def test_a_drain_does_not_wait_for_an_index_that_stays_away(rig: Rig) -> N
     await rig.opened.append(make_event("a"))
     await rig.index.asked.wait()
 
-    await rig.indexer.drain(0.02)
+    async with asyncio.timeout(30):
+        await rig.indexer.drain(0.02)
+        await rig.running
 
-    await asyncio.wait_for(rig.running, 30)
     assert rig.committed() == 0
 
 

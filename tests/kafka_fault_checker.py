@@ -1,0 +1,325 @@
+"""What must hold after faults on Kafka, whatever they were: read from the log, from the database and from the group.
+
+`settled` waits until every event in the log has been finished, then reads all there is; `assert_sound` states the
+invariants of it. `commits` samples a group's committed offsets while faults happen.
+"""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import psycopg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from gateway.keep.places import kafka_partition, source_of
+from tests.kafka_fault_rig import ROUTER, SOURCE, Deployment, Ledger
+from tests.kafka_rig import admin
+
+SETTLE_SECONDS = 90.0
+_SAMPLE_EVERY = 0.2
+_FAILURES = (KafkaError, OSError, TimeoutError, psycopg.Error)
+
+
+class Logged(NamedTuple):
+    """One record of a source's topic; `at_ms` is when its leader appended it, by the wall clock."""
+
+    id: str
+    key: str
+    partition: int
+    offset: int
+    at_ms: int
+
+
+class Effect(NamedTuple):
+    """One row that a handler wrote through `ctx.tx`; `number` tells their order within a key."""
+
+    number: int
+    id: str
+    key: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All there is when nothing moves any more: the log of a source, and what a router made of it."""
+
+    log: Sequence[Logged]
+    effects: Sequence[Effect]
+    dead: set[str]
+    committed: Mapping[int, int]
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids in the log."""
+        return {logged.id for logged in self.log}
+
+    @property
+    def copies(self) -> Counter[str]:
+        """How often each id is in the log."""
+        return Counter(logged.id for logged in self.log)
+
+
+# Reading
+
+
+def read_log(deployment: Deployment, source: str = SOURCE) -> list[Logged]:
+    """Return the records of a source's topic up to its present end, partition by partition."""
+    return asyncio.run(_read_log(deployment, source))
+
+
+async def _read_log(deployment: Deployment, source: str) -> list[Logged]:
+    parts = _parts(deployment, source)
+    async with _consumer(deployment, parts) as consumer:
+        ends = await consumer.end_offsets(parts)
+        found: dict[TopicPartition, list[Logged]] = {part: [] for part in parts}
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while any([await consumer.position(part) < ends[part] for part in parts]):
+                for part, records in (await consumer.getmany(timeout_ms=200)).items():
+                    found[part] += [_logged(record) for record in records]
+    return [logged for part in parts for logged in found[part]]
+
+
+def _logged(record: Any) -> Logged:
+    headers = dict(record.headers)
+    key = headers.get("ce_partitionkey", b"").decode()
+    return Logged(headers["ce_id"].decode(), key, record.partition, record.offset, record.timestamp)
+
+
+def read_effects(deployment: Deployment, source: str = SOURCE) -> list[Effect]:
+    """Return the effects of a source's events in the order they were written; none before there is a table."""
+    with suppress(psycopg.errors.UndefinedTable), psycopg.connect(deployment.dsn) as connection:
+        rows = connection.execute(
+            "select number, id, key, attempt from effect where source = %s order by number", (source,)
+        )
+        return [Effect(*row) for row in rows]
+    return []
+
+
+class Aside(NamedTuple):
+    """The ids of a router's dead letters, and where its parked pairs are: finished, without an effect."""
+
+    dead: set[str]
+    parked: set[tuple[int, int]]
+
+
+def read_aside(deployment: Deployment, router: str = ROUTER, source: str = SOURCE) -> Aside:
+    """Return what is put aside of a source's events."""
+    with psycopg.connect(deployment.dsn) as connection:
+        dead = connection.execute(
+            "select event_id from gateway.dead where router = %s and source = %s", (router, source)
+        ).fetchall()
+        parked = connection.execute(
+            'select partition, "offset" from gateway.parked where router = %s', (router,)
+        ).fetchall()
+    places = {(kafka_partition(number), offset) for number, offset in parked if source_of(number, [source])}
+    return Aside({event_id for (event_id,) in dead}, places)
+
+
+def settled(
+    deployment: Deployment, *, router: str = ROUTER, source: str = SOURCE, deadline: float = SETTLE_SECONDS
+) -> Outcome:
+    """Wait until the router's group has committed the end of the log and nothing is parked; return what is there."""
+    committed = asyncio.run(_all_committed(deployment, router, source, deadline))
+    log, effects = read_log(deployment, source), read_effects(deployment, source)
+    return Outcome(log, effects, read_aside(deployment, router, source).dead, committed)
+
+
+async def _all_committed(deployment: Deployment, router: str, source: str, deadline: float) -> Mapping[int, int]:
+    parts = _parts(deployment, source)
+    committed: Mapping[int, int] = {}
+    ends: Mapping[int, int] = {}
+    parked: set[tuple[int, int]] = set()
+    try:
+        async with (
+            asyncio.timeout(deadline),
+            _consumer(deployment, parts) as consumer,
+            admin(deployment.kafka.bootstrap) as client,
+        ):
+            while True:
+                ends = {part.partition: end for part, end in (await consumer.end_offsets(parts)).items()}
+                committed = await _committed(client, deployment.group(router), parts)
+                parked = (await asyncio.to_thread(read_aside, deployment, router, source)).parked
+                if not parked and all(committed.get(number, 0) == end for number, end in ends.items()):
+                    return committed
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        message = f"not all finished within {deadline} s: committed {committed} of {ends}, parked {len(parked)}"
+        raise AssertionError(message) from None
+
+
+async def _committed(client: Any, group: str, parts: Sequence[TopicPartition]) -> dict[int, int]:
+    found = await client.list_consumer_group_offsets(group, partitions=list(parts))
+    return {part.partition: place.offset for part, place in found.items() if place.offset >= 0}
+
+
+def _parts(deployment: Deployment, source: str) -> list[TopicPartition]:
+    return [TopicPartition(deployment.topic(source), number) for number in range(deployment.partitions)]
+
+
+@asynccontextmanager
+async def _consumer(deployment: Deployment, parts: Sequence[TopicPartition]) -> AsyncIterator[Any]:
+    kind: Any = AIOKafkaConsumer
+    consumer = kind(
+        bootstrap_servers=deployment.kafka.bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        max_poll_records=None,
+    )
+    consumer.assign(parts)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+# The group while it works
+
+
+@dataclass
+class Commits:
+    """What a group had committed, sample by sample, and in which sample an event was first seen to be finished.
+
+    A sample reads the offsets first, what is finished after them.
+    """
+
+    samples: list[Mapping[int, int]] = field(default_factory=list)
+    first_seen: dict[str | tuple[int, int], int] = field(default_factory=dict)
+
+    def note(self, committed: Mapping[int, int], finished: Iterable[str | tuple[int, int]]) -> None:
+        """Add a sample; `finished` has ids, or the places of what is parked."""
+        number = len(self.samples)
+        self.samples.append(committed)
+        for found in finished:
+            self.first_seen.setdefault(found, number)
+
+    def backward(self, *, stale: bool = False) -> list[tuple[int, int, int]]:
+        """Return (partition, before, after) of each step back.
+
+        With `stale`, one that is taken back whole by the next sample is none: brokers that were all killed at once
+        answer for a moment from their last checkpoint, and then from their log again.
+        """
+        found = []
+        for partition in {partition for sample in self.samples for partition in sample}:
+            offsets = [sample[partition] for sample in self.samples if partition in sample]
+            for before, after, later in zip(offsets, offsets[1:], [*offsets[2:], 0], strict=False):
+                if after < before and not (stale and later >= before):
+                    found.append((partition, before, after))
+        return found
+
+    def beyond_gaps(self, log: Iterable[Logged]) -> list[tuple[Logged, int]]:
+        """Return the events that a committed offset had passed before they were finished, with that offset."""
+        return [(logged, place) for logged in log if (place := self._farthest_before(logged)) > logged.offset]
+
+    def _farthest_before(self, logged: Logged) -> int:
+        never = len(self.samples)
+        places: tuple[str | tuple[int, int], ...] = (logged.id, (logged.partition, logged.offset))
+        seen = min(self.first_seen.get(place, never) for place in places)
+        return max((sample.get(logged.partition, 0) for sample in self.samples[:seen]), default=0)
+
+
+@contextmanager
+def commits(deployment: Deployment, *, router: str = ROUTER, source: str = SOURCE) -> Iterator[Commits]:
+    """Sample the group while the block runs; while the cluster cannot be asked there are no samples."""
+    found, stop = Commits(), threading.Event()
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_sample(deployment, router, source, found, stop)), name="commits"
+    )
+    thread.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+async def _sample(deployment: Deployment, router: str, source: str, found: Commits, stop: threading.Event) -> None:
+    parts = _parts(deployment, source)
+    while not stop.is_set():
+        kind: Any = AIOKafkaAdminClient
+        client = kind(bootstrap_servers=deployment.kafka.bootstrap, request_timeout_ms=2000)
+        with suppress(*_FAILURES):
+            await client.start()
+            while not stop.is_set():
+                committed = await _committed(client, deployment.group(router), parts)
+                found.note(committed, await asyncio.to_thread(_finished, deployment, router, source))
+                await asyncio.sleep(_SAMPLE_EVERY)
+        with suppress(*_FAILURES):
+            await client.close()
+        await asyncio.sleep(_SAMPLE_EVERY)
+
+
+def _finished(deployment: Deployment, router: str, source: str) -> set[str | tuple[int, int]]:
+    aside = read_aside(deployment, router, source)
+    return {effect.id for effect in read_effects(deployment, source)} | aside.dead | aside.parked
+
+
+# What must hold
+
+
+def assert_sound(
+    outcome: Outcome,
+    ledger: Ledger,
+    watched: Commits | None = None,
+    *,
+    spooled: bool = False,
+    stale: bool = False,
+) -> None:
+    """State the invariants of `durability.md`, section 6, for one source and one router.
+
+    Args:
+        outcome: what is there now.
+        ledger: what the senders were told.
+        watched: what the group had committed meanwhile.
+        spooled: some were acknowledged by the spool, before they came into the log.
+        stale: all brokers were killed; see `Commits.backward`.
+    """
+    lost = ledger.acknowledged - outcome.ids
+    assert not lost, f"acknowledged, and not in the log (I1): {sorted(lost)[:5]}, {len(lost)} in all"
+    times = Counter(effect.id for effect in outcome.effects)
+    twice = [event_id for event_id, count in times.items() if count > 1]
+    assert not twice, f"more than one effect (I3): {twice[:5]}, {len(twice)} in all"
+    assert times.keys() <= outcome.ids, "an effect of what is not in the log"
+    missing = outcome.ids - times.keys() - outcome.dead
+    assert not missing, f"in the log, and dropped (I2, I9): {sorted(missing)[:5]}, {len(missing)} in all"
+    if not spooled:
+        early = acknowledged_early(outcome.log, ledger)
+        assert not early, f"acknowledged before the first copy was durable (I4): {early[:5]}"
+    if watched is not None:
+        back = watched.backward(stale=stale)
+        assert not back, f"a commit went back (I5): {back[:5]}"
+        beyond = watched.beyond_gaps(outcome.log)
+        assert not beyond, f"committed beyond what is finished (I5): {beyond[:5]}"
+
+
+def acknowledged_early(log: Sequence[Logged], ledger: Ledger) -> list[str]:
+    """Return the ids whose first 2xx came before a leader appended the first copy; both clocks are this machine's."""
+    first: dict[str, int] = {}
+    for logged in log:
+        first[logged.id] = min(first.get(logged.id, logged.at_ms), logged.at_ms)
+    answered: dict[str, float] = {}
+    for sent in ledger.sent:
+        if sent.answer.acknowledged:
+            answered.setdefault(sent.id, sent.ended_ms)
+    return [event_id for event_id, at_ms in answered.items() if first.get(event_id, 0) > at_ms + 1]
+
+
+def out_of_order(effects: Sequence[Effect], order: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the keys whose effects came about in another order than `order` has them, with the order they have."""
+    found: dict[str, list[str]] = {}
+    for effect in effects:
+        found.setdefault(effect.key, []).append(effect.id)
+    wrong = {}
+    for key, ids in order.items():
+        present = [event_id for event_id in found.get(key, []) if event_id in set(ids)]
+        if present != [event_id for event_id in ids if event_id in set(present)]:
+            wrong[key] = present
+    return wrong
