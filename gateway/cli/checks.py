@@ -5,7 +5,7 @@ import shutil
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -102,27 +102,26 @@ def _certificate(cert: Path, key: Path) -> Check:
 
 def _ports(settings: Settings) -> Iterator[Check]:
     server: ServerSettings = settings.server
-    for name, host, port in (
-        ("port", server.host, server.port),
-        ("admin_port", server.admin_host, server.admin_port),
-    ):
-        yield _port(f"server.{name}", host, port, settings)
+    edges = ("edge", "edge:1")
+    others = (*(f"worker:{router.name}" for router in settings.routers), "indexer")
+    yield _port("server.port", server.host, server.port, settings, edges)
+    yield _port("server.admin_port", server.admin_host, server.admin_port, settings, (*edges, *others))
 
 
-def _port(key: str, host: str, port: int, settings: Settings) -> Check:
+def _port(key: str, host: str, port: int, settings: Settings, holders: Sequence[str]) -> Check:
     place = f"{host}:{port}"
     try:
         _try_to_bind(host, port)
     except OSError as error:
-        if _runs(settings):
+        if _runs(settings, holders):
             return Check(check=key, state="ok", detail=f"{place} is held by the running gateway")
         detail = f"{place}: {error.strerror or type(error).__name__}"
         return Check(check=key, state="failed", detail=detail, remedy=f"stop what uses it, or change {key}")
     return Check(check=key, state="ok", detail=f"{place} is free")
 
 
-def _runs(settings: Settings) -> bool:
-    paths = (control_path(settings.log.path, name) for name in ("edge", "edge:1"))
+def _runs(settings: Settings, processes: Sequence[str]) -> bool:
+    paths = (control_path(settings.log.path, name) for name in processes)
     return any(ControlClient(path, deadline=_PING_DEADLINE).answers() for path in paths)
 
 

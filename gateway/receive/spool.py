@@ -3,18 +3,21 @@
 An append goes to the log; if that refuses, fails, or has not answered within its patience, the event is written to the
 spool too, and the first of the two that is durable answers the sender. The log may then hold it twice: the handlers'
 marks absorb that. A lane, an ordering key of a source, whose events wait in the spool takes no direct appends until
-they are relayed, across restarts too, so that order holds per edge. Events without an ordering key never wait.
+they are relayed, across restarts too, so that order holds per edge. Events without an ordering key never wait: those
+whose key is their own id.
 """
 
 import asyncio
 import logging
+import time
 import zlib
 from asyncio import Future
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from gateway.core.errors import TooLargeError, Unavailable
 from gateway.core.event import Event
@@ -48,15 +51,18 @@ class _Patience:
 
 
 class _Append:
-    """One event on its way into the log, and into the spool if need be."""
+    """One event on its way into the log, and into the spool if need be.
 
-    __slots__ = ("event", "failed", "outcome", "spooled")
+    `in_log` is False while it is certainly not in the log, None once it may be.
+    """
+
+    __slots__ = ("event", "in_log", "outcome", "spooled")
 
     def __init__(self, event: Event, outcome: "Future[Appended]") -> None:
         self.event = event
         self.outcome = outcome
         self.spooled = False
-        self.failed = False
+        self.in_log: Literal[False] | None = False
 
 
 class Spool:
@@ -66,12 +72,22 @@ class Spool:
         primary: the log that events belong into.
         spool: where they are kept until it takes them.
         waiting: the subscription that reads the spool; its position is how far the relay got.
-        patience: by source, the seconds the log is given before the spool is used as well.
+        patience: by source, how many seconds after the request's first byte the spool is used as well.
         old: how many events an earlier process left in the spool.
+        check: raises `TooLargeError` for an event that the log never takes.
+        now_us: the wall clock, microseconds since the epoch.
     """
 
     def __init__(
-        self, primary: EventLog, spool: EventLog, waiting: Subscription, *, patience: Mapping[str, float], old: int
+        self,
+        primary: EventLog,
+        spool: EventLog,
+        waiting: Subscription,
+        *,
+        patience: Mapping[str, float],
+        old: int,
+        check: Callable[[Event], object] = lambda _: None,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._primary = primary
@@ -79,6 +95,9 @@ class Spool:
         self._waiting = waiting
         self._patience = patience
         self._old = old
+        self._check = check
+        self._now_us = now_us
+        self._at_a_time = _RELAY_EVENTS
         self._lanes: Counter[int] = Counter()
         self._backlog = Backlog(old, 0.0)
 
@@ -97,10 +116,13 @@ class Spool:
         appends = [_Append(event, self._loop.create_future()) for event in events]
         direct = [append for append in appends if not self._must_wait(append.event)]
         behind = [append for append in appends if self._must_wait(append.event)]
-        if behind:
-            self._enter(behind)
+        for append in behind:
+            self._check(append.event)
         if direct:
             self._try_direct(direct)
+            self._enter_late(behind)  # some are on their way: from here on each has an outcome of its own
+        elif behind:
+            self._enter(behind)
         return [append.outcome for append in appends]
 
     def health(self) -> LogHealth:
@@ -116,7 +138,7 @@ class Spool:
         measuring = asyncio.create_task(self._measure())
         try:
             while True:
-                batch = await self._waiting.fetch(max_events=_RELAY_EVENTS, max_bytes=_RELAY_BYTES)
+                batch = await self._fetch()
                 if batch:
                     await self._relay(batch)
                     self._waiting.commit({stored.position.partition: stored.position.offset for stored in batch})
@@ -133,7 +155,7 @@ class Spool:
     # Into the one or the other
 
     def _must_wait(self, event: Event) -> bool:
-        return bool(event.key) and (self._old > 0 or _lane(event) in self._lanes)
+        return _is_ordered(event) and (self._old > 0 or _lane(event) in self._lanes)
 
     def _try_direct(self, appends: Sequence[_Append]) -> None:
         try:
@@ -143,14 +165,21 @@ class Spool:
             return
         patience = _Patience(len(appends))
         for append, future in zip(appends, futures, strict=True):
+            append.in_log = None
             future.add_done_callback(partial(self._answered, append, patience))
-        seconds = min(self._patience[append.event.source] for append in appends)
+        seconds = min(self._patience_left(append.event) for append in appends)
         patience.timer = self._loop.call_later(seconds, self._enter_late, appends)
+
+    def _patience_left(self, event: Event) -> float:
+        """Return how long to wait for the log: the less, the longer the body took. A clock that steps does no harm."""
+        patience = self._patience[event.source]
+        return min(patience, max(0.0, patience - (self._now_us() - event.received_us) / 1e6))
 
     def _answered(self, append: _Append, patience: _Patience, future: "Future[Appended]") -> None:
         patience.answered()
-        if future.cancelled() or future.exception() is not None:
-            append.failed = True
+        error = Unavailable("log_down", written=None) if future.cancelled() else future.exception()
+        if error is not None:
+            append.in_log = _written(error)
             self._enter_late([append])
         elif not append.outcome.done():
             append.outcome.set_result(future.result())
@@ -170,7 +199,7 @@ class Spool:
         futures = self._spool.append([append.event for append in appends])
         for append, future in zip(appends, futures, strict=True):
             append.spooled = True
-            if append.event.key:
+            if _is_ordered(append.event):
                 self._lanes[_lane(append.event)] += 1
             future.add_done_callback(partial(self._spooled, append))
 
@@ -184,10 +213,10 @@ class Spool:
             append.outcome.set_result(future.result())
 
     def _give_up(self, append: _Append, error: BaseException) -> None:
-        """Neither took it: what the log may still do with it is unknown, unless it has failed."""
+        """Neither took it: what the log may still do with it is unknown, unless it has failed for certain."""
         if append.outcome.done():
             return
-        certain = append.failed and isinstance(error, Unavailable) and error.written is False
+        certain = append.in_log is False and _written(error) is False
         reason = error.reason if isinstance(error, Unavailable) else "log_down"
         append.outcome.set_exception(Unavailable(reason, written=False if certain else None))
 
@@ -198,8 +227,8 @@ class Spool:
         while len(left) != len(batch):
             await self._stuck("unreadable")
         while left:
-            left = await self._relayed(left)
-            if left:
+            before, left = len(left), await self._relayed(left)
+            if len(left) == before:
                 await asyncio.sleep(_PAUSE)
         for stored in batch:
             if self._old:
@@ -207,17 +236,35 @@ class Spool:
             elif stored.event is not None:
                 self._leave(stored.event)
 
-    async def _relayed(self, events: list[Event]) -> list[Event]:
-        """Append to the log, and return those that it did not take."""
+    async def _fetch(self) -> Sequence[Stored]:
         try:
-            futures = self._primary.append(events)
-        except Unavailable:
-            return events
-        except TooLargeError:
-            await self._stuck("too_large")
+            return await self._waiting.fetch(max_events=_RELAY_EVENTS, max_bytes=_RELAY_BYTES)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a relay that ends would never be missed
+            await self._stuck(type(error).__name__)
+            return ()
+
+    async def _relayed(self, events: list[Event]) -> list[Event]:
+        """Append the first of them to the log; return what it did not take, and the rest.
+
+        Refused together, fewer are tried the next time, so that what fits passes and one that never will stands alone.
+        """
+        some, rest = events[: self._at_a_time], events[self._at_a_time :]
+        try:
+            futures = self._primary.append(some)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._at_a_time = max(1, len(some) // 2)
+            if len(some) == 1 and not isinstance(error, Unavailable):
+                await self._stuck(self._why(some[0], error))
             return events
         await asyncio.wait(futures)  # not gathered: a relay that is cancelled cancels no append
-        return [event for event, future in zip(events, futures, strict=True) if future.exception() is not None]
+        self._at_a_time = min(2 * self._at_a_time, _RELAY_EVENTS)
+        appended = zip(some, futures, strict=True)
+        return [event for event, future in appended if future.cancelled() or future.exception() is not None] + rest
+
+    def _why(self, event: Event, error: Exception) -> str:
+        if event.source not in self._patience:
+            return f"source {event.source} is not configured"
+        return "too_large" if isinstance(error, TooLargeError) else type(error).__name__
 
     async def _stuck(self, cause: str) -> None:
         """Stay where we are, and say so: an acknowledged event is never passed over."""
@@ -226,16 +273,25 @@ class Spool:
 
     def _leave(self, event: Event) -> None:
         lane = _lane(event)
-        if event.key and lane in self._lanes:
+        if _is_ordered(event) and lane in self._lanes:
             self._lanes[lane] -= 1
             if not self._lanes[lane]:
                 del self._lanes[lane]
 
     async def _measure(self) -> None:
         while True:
-            with suppress(Unavailable):
+            with suppress(Exception):  # what cannot be measured now can be later
                 self._backlog = await self._waiting.backlog()
             await asyncio.sleep(1.0)
+
+
+def _is_ordered(event: Event) -> bool:
+    """Return whether others may have its key: one without an ordering key has its own id there."""
+    return event.key not in ("", event.id)
+
+
+def _written(error: BaseException) -> Literal[False] | None:
+    return error.written if isinstance(error, Unavailable) else None
 
 
 def _lane(event: Event) -> int:

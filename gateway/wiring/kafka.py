@@ -166,6 +166,7 @@ async def _open_log(settings: Settings, process: str, held: AsyncExitStack) -> t
             max_queued_events=settings.log.max_queued_events,
             max_queued_bytes=settings.log.max_queued_bytes,
             deadline=max(source.deadline for source in compiled.values()),
+            in_order=kafka.spool is not None,
         ),
     )
     opened = KafkaLog(options, make_driver, seen, feed.note)

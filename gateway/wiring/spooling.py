@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.config.settings import Settings
 from gateway.core.source import Source
-from gateway.keep.ports import EventLog
+from gateway.keep.kafka.log import KafkaLog
 from gateway.keep.sqlite.connection import FileLock
 from gateway.keep.sqlite.log import SqliteLog
 from gateway.keep.sqlite.options import LogOptions
@@ -28,7 +28,7 @@ async def open_spools(
     settings: Settings,
     place: tuple[int, int],
     compiled: Mapping[str, Source],
-    primary: EventLog,
+    primary: KafkaLog,
     on_poison: Callable[[], None],
     held: AsyncExitStack,
 ) -> Sequence[Spool]:
@@ -62,7 +62,7 @@ async def _open(
     settings: Settings,
     folder: Path,
     compiled: Mapping[str, Source],
-    primary: EventLog,
+    primary: KafkaLog,
     on_poison: Callable[[], None],
     held: AsyncExitStack,
 ) -> Spool:
@@ -82,7 +82,8 @@ async def _open(
     waiting = state.subscribe(reader)
     woken.append(waiting.wake)
     patience = {name: source.deadline * _PATIENCE for name, source in compiled.items()}
-    spool = Spool(primary, log, waiting, patience=patience, old=(await waiting.backlog()).events)
+    old = (await waiting.backlog()).events
+    spool = Spool(primary, log, waiting, patience=patience, old=old, check=primary.check)
     held.push_async_callback(spool.close)
     held.push_async_callback(ended, asyncio.create_task(spool.relay()))
     return spool

@@ -82,7 +82,8 @@ class Keeper:
     async def connected(self, within: float) -> bool:
         """Wait until the cluster was reached for the first time; return whether that came true."""
         try:
-            await asyncio.wait_for(self._connected.wait(), within)
+            async with asyncio.timeout(within):
+                await self._connected.wait()
         except TimeoutError:
             return False
         return True
@@ -91,10 +92,10 @@ class Keeper:
         """Take nothing more, then let the driver go: what is in flight ends as unknown, what waits as not written."""
         self._lanes.shut()
         self._lanes.detach()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-            self._task = None
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # more than once: a client may take a cancellation for its own
+            await asyncio.wait({self._task}, timeout=1.0)
+        self._task = None
         await self._let_go()
 
     async def _keep(self) -> None:
@@ -157,7 +158,9 @@ class Keeper:
 
     async def _wait_for_failure(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._failure.wait(), seconds)
+            # Not `wait_for`, which forgets a cancellation that comes in the same turn as what it waits for.
+            async with asyncio.timeout(seconds):
+                await self._failure.wait()
         except TimeoutError:
             return
         self._failure.clear()

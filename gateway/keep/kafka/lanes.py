@@ -55,6 +55,8 @@ class LaneOptions:
         deadline: the longest deadline of a request; a batch in flight for twice as long opens its lane's breaker.
         failures: how many failed batches in a row open it.
         probe_every: how often a request is let through while it is open.
+        in_order: a record that fails takes those of its key that wait behind it along, as certainly not written, so
+            that whoever appends all of them again keeps their order.
     """
 
     max_queued_events: int = 20_000
@@ -63,6 +65,7 @@ class LaneOptions:
     deadline: float = 2.5
     failures: int = 3
     probe_every: float = 0.5
+    in_order: bool = False
 
 
 class Lane:
@@ -102,6 +105,14 @@ class Lane:
         """Put a batch back, to be written one at a time."""
         self.pending.extendleft(reversed(batch))
         self.singly = len(batch)
+
+    def take_behind(self, failed: Sequence[Entry]) -> list[Entry]:
+        """Return those that wait and have the key of one that failed, and forget them."""
+        keys = {entry.record.key for entry in failed}
+        taken = [entry for entry in self.pending if entry.record.key in keys]
+        if taken:
+            self.pending = deque(entry for entry in self.pending if entry.record.key not in keys)
+        return taken
 
     def clear(self) -> "deque[Entry]":
         """Return what waits, and forget it."""
@@ -167,7 +178,7 @@ class Lanes:
             raise Unavailable("overloaded")
         now = self._now()
         for lane in {lane for lane, _ in placed} if len(placed) > 1 else (placed[0][0],):
-            if not lane.breaker.admits(now, lane.since):
+            if not self._admits(lane, now):
                 raise Unavailable("log_down")
         self.queued_events += len(placed)
         self.queued_bytes += size
@@ -175,6 +186,13 @@ class Lanes:
             lane.pending.append(entry)
             if lane.task is None and self._driver is not None:
                 self._begin(lane, self._driver)
+
+    def _admits(self, lane: Lane, now: float) -> bool:
+        was_open = lane.breaker.opened_at is not None
+        admitted = lane.breaker.admits(now, lane.since)
+        if lane.breaker.opened_at is not None and not was_open:
+            self._opened(lane)
+        return admitted
 
     def state(self) -> Literal["up", "degraded", "down"]:
         """Return how the partitions fare: `degraded` if some take nothing while others do."""
@@ -234,7 +252,8 @@ class Lanes:
         if not self.queued_events:
             return True
         try:
-            await asyncio.wait_for(self._emptied.wait(), within)
+            async with asyncio.timeout(within):
+                await self._emptied.wait()
         except TimeoutError:
             return False
         return True
@@ -257,6 +276,8 @@ class Lanes:
         finally:
             if lane.task is me:
                 lane.task = None
+                if lane.pending and driver is self._driver and driver.failed is None:
+                    self._begin(lane, driver)  # what waits must not wait for the next append
 
     async def _write(self, lane: Lane, driver: Driver, batch: Sequence[Entry]) -> None:
         lane.in_flight, lane.since = batch, self._now()
@@ -318,9 +339,13 @@ class Lanes:
     def _settle(self, lane: Lane, written: Literal[False] | None) -> None:
         """Fail what is in flight."""
         batch, lane.in_flight, lane.since = lane.in_flight, (), None
+        behind = lane.take_behind(batch) if self._options.in_order else ()
         for entry in batch:
             self._release(entry)
             entry.failed(Unavailable("log_down", written=written))
+        for entry in behind:
+            self._release(entry)
+            entry.failed(Unavailable("log_down", written=False))
 
     def _release(self, entry: Entry) -> None:
         self.queued_events -= 1

@@ -84,6 +84,14 @@ class KafkaLog:
         """The topics that the cluster did not have when last asked, or all if it was never reached."""
         return self._keeper.missing
 
+    def check(self, event: Event) -> None:
+        """Say whether the log will ever take such an event, whatever the cluster does.
+
+        Raises:
+            TooLargeError: it will not.
+        """
+        self._check_size(new_flight(event, self._loop.create_future(), self, conflict=True))
+
     def append(self, events: Sequence[Event]) -> Sequence["Future[Appended]"]:
         """Enqueue `events` and return at once, one future an event; call it on the event loop's thread.
 
@@ -127,13 +135,18 @@ class KafkaLog:
         if joint.flight is not None:
             joining.append((joint.flight, future, joint.body_differs))
             return
-        destination = self._destinations[event.source]
         flight = new_flight(event, future, self, conflict=joint.conflict)
-        if flight.size + BATCH_BYTES > destination.max_message_bytes:
-            raise TooLargeError(f"an event of {event.source} takes more than {destination.max_message_bytes} bytes")
+        destination = self._check_size(flight)
         lane = self._lanes.place(destination.topic, flight.record.key)
         self._flights.begin(flight)
         begun.append((lane, flight))
+
+    def _check_size(self, flight: Flight) -> Destination:
+        source = flight.event.source
+        destination = self._destinations[source]
+        if flight.size + BATCH_BYTES > destination.max_message_bytes:
+            raise TooLargeError(f"an event of {source} takes more than {destination.max_message_bytes} bytes")
+        return destination
 
     def _duplicate(self, event: Event, judgement: Judgement) -> Appended:
         first = self._seen.look(event.identity)

@@ -76,7 +76,8 @@ class TokenProvider(AbstractTokenProvider):
     async def _ask(self) -> _Token:
         asked = self._now()
         try:
-            answer = await asyncio.wait_for(asyncio.to_thread(_fetch, self._url, self._oauth), _ANSWER_SECONDS)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                answer = await asyncio.to_thread(_fetch, self._url, self._oauth)
             text, seconds = _read(answer)
         except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
             # `from None`: the text of the cause may quote the answer.
