@@ -21,6 +21,7 @@ from gateway.keep.sqlite.reader import SqliteReader
 from gateway.keep.sqlite.schema import FILE_NAME, STATE_FOLDER
 from gateway.keep.sqlite.state import LogPlace, SqliteState, register
 from tests.log_builders import OpenLog, sqlite_log
+from tests.postgres_state_builders import begin_at
 from tests.state_builders import NOW_US, FakeClock
 
 _PARTITIONS = 3
@@ -103,7 +104,7 @@ class PostgresWorld:
 
     @asynccontextmanager
     async def router(self, name: str) -> AsyncIterator[RouterState]:
-        await register_in_postgres(self.pool, name, {}, NOW_US)
+        await register_in_postgres(self.pool, name, begin_at({}), NOW_US)
         state = await PostgresState.open(self.pool, router=name, instance="test", now_us=self.clock.now_us)
         store = PostgresStore(self.pool, router=name, now_us=self.clock.now_us)
 

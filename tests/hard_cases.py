@@ -29,6 +29,14 @@ CASES: Mapping[int, Case] = {
             "unit/receive/test_endpoint.py": [
                 "test_a_claim_undecided_for_long_is_released_as_unknown",
             ],
+            "faults/test_kafka_edges.py": [
+                "test_an_edge_killed_at_each_hop_loses_nothing_and_repeats_no_effect",
+                "test_a_copy_of_what_is_undecided_is_not_acknowledged_and_the_edge_may_die_with_it",
+            ],
+            "faults/test_kafka_brokers.py": [
+                "test_a_black_holed_broker_costs_its_own_partitions_alone_until_others_lead_them",
+                "test_without_brokers_all_are_told_to_come_again_at_once_and_memory_is_bounded",
+            ],
         },
     ),
     2: Case(
@@ -45,13 +53,20 @@ CASES: Mapping[int, Case] = {
             "faults/test_state_faults.py": [
                 "test_mark_and_rows_are_both_there_or_neither_at_any_crash",
             ],
+            "faults/test_kafka_workers.py": [
+                "test_what_was_handled_and_not_committed_is_read_again_and_has_its_mark",
+                "test_a_worker_that_was_thought_dead_finds_the_mark_of_the_one_that_took_over",
+            ],
+            "faults/test_kafka_brokers.py": [
+                "test_answers_lost_after_the_brokers_appended_leave_copies_in_the_log_alone",
+            ],
         },
     ),
     3: Case(
         "a transaction is a turn",
         {
             "contract/test_store_contract.py": [
-                "test_one_turn_at_a_time_in_the_order_of_asking",
+                "test_turns_come_one_at_a_time_in_the_order_of_asking_or_all_side_by_side",
                 "test_turn_over_its_limit_is_undone_and_revoked_and_the_next_begins",
             ],
             "contract/test_store_statements.py": [
@@ -77,6 +92,15 @@ CASES: Mapping[int, Case] = {
             ],
             "integration/test_processes.py": [
                 "test_a_handler_added_to_a_known_router_begins_where_the_router_stands",
+            ],
+        },
+    ),
+    5: Case(
+        "marks in Postgres beside the embedded log",
+        {
+            "integration/test_embedded_with_postgres.py": [
+                "test_effects_and_marks_are_in_postgres_and_the_cursor_stays_beside_the_log",
+                "test_a_killed_worker_repeats_no_effect",
             ],
         },
     ),
@@ -111,6 +135,9 @@ CASES: Mapping[int, Case] = {
             "faults/test_space.py": [
                 "test_what_retention_removes_before_a_stopped_router_came_to_it_is_a_named_and_counted_gap",
             ],
+            "faults/test_kafka_operations.py": [
+                "test_what_retention_took_from_a_stopped_router_is_said_and_counted",
+            ],
         },
     ),
     8: Case(
@@ -143,6 +170,9 @@ CASES: Mapping[int, Case] = {
             ],
             "faults/test_workers.py": [
                 "test_workers_whose_loop_stands_still_are_replaced_and_nothing_else_is_held_up",
+            ],
+            "faults/test_kafka_operations.py": [
+                "test_an_event_that_kills_each_worker_is_a_dead_letter_after_a_few_and_nothing_else_is",
             ],
         },
     ),
@@ -226,6 +256,50 @@ CASES: Mapping[int, Case] = {
             ],
         },
     ),
+    16: Case(
+        "the dedupe feed of Kafka",
+        {
+            "integration/test_kafka_dedupe.py": [
+                "test_what_one_edge_stored_is_a_duplicate_at_another",
+                "test_a_restarted_edge_knows_what_was_stored_in_the_last_minutes",
+                "test_what_is_not_yet_acknowledged_is_not_told",
+                "test_a_warm_start_that_takes_too_long_is_cut_short_and_what_comes_then_is_learned",
+            ],
+            "faults/test_kafka_edges.py": [
+                "test_a_hundred_copies_over_three_edges_at_once_are_all_acknowledged_and_have_one_effect",
+            ],
+        },
+    ),
+    17: Case(
+        "the spool before Kafka",
+        {
+            "integration/test_spool.py": [
+                "test_a_log_that_does_not_answer_in_time_is_overtaken_by_the_spool",
+                "test_a_lane_with_spooled_events_takes_no_direct_appends_until_they_are_relayed",
+                "test_what_an_earlier_process_left_is_relayed_before_any_keyed_event_goes_direct",
+            ],
+            "faults/test_kafka_edges.py": [
+                "test_a_spool_carries_deliveries_through_an_outage_and_gives_them_back_in_order",
+                "test_what_an_edge_that_is_no_more_left_in_its_spool_is_relayed",
+            ],
+        },
+    ),
+    18: Case(
+        "durable retries on Kafka (in Postgres: docs/decisions/0005-retries-in-postgres.md)",
+        {
+            "faults/test_kafka_operations.py": [
+                "test_a_key_stays_behind_its_parked_event_wherever_its_partition_goes",
+            ],
+            "contract/test_parking_contract.py": [
+                "test_due_pairs_come_in_order_of_time_up_to_the_limit",
+                "test_held_pairs_come_one_after_another_in_order_of_position",
+                "test_retried_dead_letter_is_due_at_once_as_if_never_run",
+            ],
+            "integration/test_kafka_worker.py": [
+                "test_an_unreadable_record_becomes_a_dead_letter_and_holds_up_nothing",
+            ],
+        },
+    ),
     19: Case(
         "the clock",
         {
@@ -253,12 +327,4 @@ CASES: Mapping[int, Case] = {
             ],
         },
     ),
-}
-
-# What this version has no engine for.
-LATER: Mapping[int, str] = {
-    5: "marks in Postgres beside the embedded log",
-    16: "the dedupe feed of Kafka",
-    17: "the spool before Kafka",
-    18: "the retry tiers of Kafka",
 }

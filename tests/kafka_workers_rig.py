@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -196,6 +196,7 @@ def workers(deployment: Deployment, *names: str) -> Iterator[list[Worker]]:
         one.gateway.output.unlink(missing_ok=True)
     try:
         yield made
+        end_in_order(made)  # so that those of the next test need not be careful
     except BaseException:
         for one in made:
             said = one.gateway.output.read_text()[-6000:] if one.gateway.output.exists() else ""
@@ -205,6 +206,14 @@ def workers(deployment: Deployment, *names: str) -> Iterator[list[Worker]]:
         for one in made:
             one.gateway.end()
         group.expel(group.members())
+
+
+def end_in_order(made: Sequence[Worker]) -> None:
+    running = [one.gateway.process for one in made if one.gateway.process and one.gateway.process.poll() is None]
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.wait(60)
 
 
 @contextmanager
@@ -217,7 +226,7 @@ def two_workers(deployment: Deployment, *, at_once: bool = False) -> Iterator[tu
         else:
             one.join()
             two.join()
-        until(lambda: one.group.settled(2), what="both workers with their shares")
+        until(lambda: one.group.settled(2), what="both workers with their shares", deadline=60)
         yield one, two
 
 

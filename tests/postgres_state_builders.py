@@ -1,7 +1,7 @@
 """A router's state in Postgres, opened for a test as a worker opens it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -61,6 +61,15 @@ async def eventually(holds: Callable[[], Any], seconds: float = 60.0) -> None:
             await asyncio.sleep(0.02)
 
 
+def begin_at(positions: Mapping[int, int]) -> Callable[[], Awaitable[Mapping[int, int]]]:
+    """Return what tells a registration these positions."""
+
+    async def begin() -> Mapping[int, int]:
+        return positions
+
+    return begin
+
+
 @asynccontextmanager
 async def pooled(dsn: str, *, most: int = 4) -> AsyncIterator[Pool]:
     """Open a pool, and close it."""
@@ -83,7 +92,7 @@ async def worker_in(
 ) -> AsyncIterator[Worker]:
     """Register the router if need be, and be a worker of it that has these partitions."""
     async with pooled(dsn) as pool:
-        await register(pool, router, {0: -1}, NOW_US)
+        await register(pool, router, begin_at({0: -1}), NOW_US)
         state = await PostgresState.open(pool, router=router, instance=instance, now_us=now_us, seconds=seconds)
         store = PostgresStore(pool, router=router, now_us=now_us)
         try:

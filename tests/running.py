@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from deploy.local.processes import free_ports
 from gateway.core.errors import GatewayError
 from gateway.process.control import ControlClient
 from gateway.process.runtime import control_path
@@ -45,9 +45,7 @@ routers:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def until(check: Callable[[], T], *, deadline: float = 30.0, what: str = "the condition") -> T:

@@ -142,8 +142,14 @@ class TcpProxy:
         if listening and self._listener is None:
             self._listener = await asyncio.start_server(self._serve, _HOST, self.port)
         elif not listening and self._listener is not None:
-            self._listener.close()
-            self._listener = None
+            await self._stop_listening(self._listener)
+
+    async def _stop_listening(self, listener: asyncio.Server) -> None:
+        self._listener = None
+        for socket in listener.sockets:
+            self._loop.remove_reader(socket.fileno())
+        await asyncio.sleep(0)  # asyncio forgets a connection that it is just accepting when the listener closes
+        listener.close()
 
     async def _cut(self) -> None:
         for connection in list(self._connections.values()):
@@ -164,6 +170,9 @@ class TcpProxy:
             writer.transport.abort()
             return
         connection = _Connection(writer, server)
+        if self._listener is None:  # since it was accepted
+            connection.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = connection

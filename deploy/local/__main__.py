@@ -79,7 +79,8 @@ def _run(config: str, environ: dict[str, str]) -> int:
         )
         if prepared.returncode:
             return prepared.returncode
-    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environ.items())
+    told = {"GATEWAY_CONFIG": config, **environ}
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in told.items())
     _say(f"for commands in another terminal: export {settings}")
     return _until_stopped([*gateway, "run", "--config", config], environ)
 

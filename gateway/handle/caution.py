@@ -15,6 +15,7 @@ from gateway.keep.ports import Blame
 
 MOST_CRASHES = 3
 FEEDS = frozenset({"log", "parked", "replay"})
+_OF_PARTITIONS = frozenset({"log", "parked"})
 
 
 class Caution:
@@ -26,26 +27,40 @@ class Caution:
         self._idle = idle
         self._on_over = over
         self._unseen = set(FEEDS) if blame.unclean() else set()
-        self._over = asyncio.Event()
-        if not self._unseen:
-            self._over.set()
+        self._anew = asyncio.Event()
+        self._over = not self._unseen
 
     @property
     def active(self) -> bool:
         """Whether pairs run alone."""
-        return not self._over.is_set()
+        return not self._over
 
     async def handed_out(self, feed: str) -> None:
-        """Note that a feed handed out all it may have had running, and wait until all feeds' pairs are finished."""
+        """Note that a feed handed out all it may have had running, and wait until all feeds' pairs are finished.
+
+        Returns earlier if the feed must begin anew.
+        """
         self._unseen.discard(feed)
         self.may_end()
-        await self._over.wait()
+        if self.active:
+            await self._anew.wait()
+
+    def begin_anew(self) -> None:
+        """Partitions leave, and with them what was handed out; they may come back, and the one to blame with them."""
+        if self.active:
+            self._unseen |= _OF_PARTITIONS
+            self._wake()
 
     def may_end(self) -> None:
         """End the caution if nothing is left that may be to blame; called after each finished pair."""
         if self.active and not self._unseen and self._idle():
-            self._over.set()
+            self._over = True
+            self._wake()
             self._on_over()
+
+    def _wake(self) -> None:
+        self._anew.set()
+        self._anew = asyncio.Event()
 
     def run(self, job: Job, released: Callable[[Job], None]) -> Awaitable[float | None]:
         """Run the job: alone while caution lasts."""

@@ -98,7 +98,7 @@ class Dispatcher:
 
     async def _settled_early(self, job: Job) -> bool:
         if job.recheck:
-            job.marked = bool(await self._store.marked(job.keys))
+            job.marked = bool(await durably(lambda: self._store.marked(job.keys)))
         if job.marked:
             await self._finish(job, "duplicate", 0.0)
             return True

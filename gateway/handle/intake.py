@@ -90,7 +90,7 @@ class Intake:
         return [
             Job(replace(first, handler=handler.name), handler, report, fresh=True)
             for handler in self._router.candidates(event)
-            if (chosen is None or handler is chosen) and _wanted(handler, event)
+            if (replay.handler is None or handler is chosen) and _wanted(handler, event)
         ]
 
     def _parked(self, pair: Pair, report: Report) -> Job:

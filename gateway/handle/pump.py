@@ -33,6 +33,7 @@ log = logging.getLogger("gateway.handle")
 
 EXIT_HUNG = 71
 
+_PARTITIONS_WITHIN = 120.0
 _EXPIRE_EVERY = 60.0
 _EXPIRE_SLICE = 1000
 
@@ -66,6 +67,7 @@ class Worker:
         self._room = asyncio.Event()
         self._parked_room = asyncio.Event()
         self._parked_under_way = 0
+        self._partitions_by = self._loop.time() + _PARTITIONS_WITHIN
         self._writes: set[asyncio.Future[None]] = set()
         dispatcher = self._dispatcher()
         self._crew = Crew(
@@ -81,6 +83,7 @@ class Worker:
         self._replayer = Replayer(ports.replays, ports.history, self._intake, meter, self._caution, self._going)
         leaving = (self._job_dropped, self._commit)
         self._rebalance = Rebalance(ports.parking, self._crew, self._window, *leaving, patience=settings.revoke)
+        self._rebalance.leaving = self._caution.begin_anew
         ports.subscription.listen(self._rebalance)
 
     def _dispatcher(self) -> Dispatcher:
@@ -222,6 +225,7 @@ class Worker:
         while True:
             await self._going.wait()
             await self._window_has_room()
+            stay = self._stay()
             batch = await self._ports.subscription.fetch(
                 max_events=self._settings.window_events - self._window.events,
                 max_bytes=max(1, self._settings.window_bytes - self._window.bytes),
@@ -230,30 +234,35 @@ class Worker:
                 await self._intake.admit(batch, self._window, self._log_finished)
             self._commit()
             read += len(batch)
-            if self._caution.active and (not batch or read >= self._settings.window_events):
+            through = not batch and stay is not None
+            if self._caution.active and (through or read >= self._settings.window_events):
                 await self._caution.handed_out("log")
+                read = 0
 
     async def _feed_parked(self) -> None:
         settings = self._settings
         while True:
             await self._going.wait()
             async with self._rebalance.admitting:  # what is due of a partition that leaves is the next owner's
-                room = settings.parked_most - self._parked_under_way
-                pairs = await self._due(room) if room else ()
+                room, stay = settings.parked_most - self._parked_under_way, self._stay()
+                due = await self._due(room) if room else ()
+                pairs = due or ()
                 self._parked_under_way += len(pairs)
                 self._parked_room.clear()
                 await self._intake.admit_parked(pairs, self._parked_finished)
-            await self._caution.handed_out("parked")
+            if stay is not None and due is not None:
+                await self._caution.handed_out("parked")
             with suppress(TimeoutError):
                 async with asyncio.timeout(settings.poll):
                     await self._parked_room.wait()
 
-    async def _due(self, room: int) -> Sequence[Pair]:
+    async def _due(self, room: int) -> Sequence[Pair] | None:
+        """Return what is due, None if that cannot be known now: it is asked again at the next poll."""
         try:
             return await self._ports.parking.due(self._now_us(), room)
-        except Unavailable as error:  # asked again at the next poll
+        except Unavailable as error:
             log.warning("store.unavailable", extra={"reason": error.reason})
-            return ()
+            return None
 
     async def _tend(self) -> None:
         """Keep the numbers of a scrape, follow what was ordered elsewhere, and forget old marks."""
@@ -280,6 +289,14 @@ class Worker:
         elif not paused and not self._going.is_set():
             self._breaker.reset()
             self._go()
+
+    def _stay(self) -> int | None:
+        """Return which stay of partitions with us this is, None without any: that nothing comes then says nothing.
+
+        After long, that none came counts as a stay of none: there may be more workers than partitions.
+        """
+        waited = self._loop.time() > self._partitions_by
+        return self._rebalance.moves if waited or self._ports.subscription.committed() else None
 
     async def _window_has_room(self) -> None:
         """Wait for a good part of the window to be free: reading one by one behind a slow event would cost too much."""

@@ -19,6 +19,8 @@ class Rebalance:
 
     Attributes:
         admitting: held while records that were fetched become jobs, so that a partition does not leave in between.
+        leaving: called before anything of a partition that leaves is dropped.
+        moves: how often partitions left.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class Rebalance:
         self._window = window
         self._dropped = dropped
         self._commit = commit
+        self.moves = 0
+        self.leaving: Callable[[], None] = lambda: None
         self._patience = patience
 
     async def assigned(self, partitions: Collection[int]) -> None:
@@ -52,6 +56,8 @@ class Rebalance:
             return job.pair.position.partition in leaving and not (job.fresh and job.pair.replay_id)
 
         async with self.admitting:
+            self.moves += 1
+            self.leaving()
             self._drop(leaves)
             await self._crew.settle(leaves, self._patience)
             self._drop(leaves)  # what failed meanwhile, and would be tried again

@@ -75,7 +75,6 @@ class Spool:
         patience: by source, how many seconds after the request's first byte the spool is used as well.
         old: how many events an earlier process left in the spool.
         check: raises `TooLargeError` for an event that the log never takes.
-        now_us: the wall clock, microseconds since the epoch.
     """
 
     def __init__(
@@ -87,7 +86,6 @@ class Spool:
         patience: Mapping[str, float],
         old: int,
         check: Callable[[Event], object] = lambda _: None,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._primary = primary
@@ -96,7 +94,6 @@ class Spool:
         self._patience = patience
         self._old = old
         self._check = check
-        self._now_us = now_us
         self._at_a_time = _RELAY_EVENTS
         self._lanes: Counter[int] = Counter()
         self._backlog = Backlog(old, 0.0)
@@ -173,7 +170,7 @@ class Spool:
     def _patience_left(self, event: Event) -> float:
         """Return how long to wait for the log: the less, the longer the body took. A clock that steps does no harm."""
         patience = self._patience[event.source]
-        return min(patience, max(0.0, patience - (self._now_us() - event.received_us) / 1e6))
+        return min(patience, max(0.0, patience - time.time() + event.received_us / 1e6))
 
     def _answered(self, append: _Append, patience: _Patience, future: "Future[Appended]") -> None:
         patience.answered()

@@ -1,12 +1,14 @@
 """What the processes and the commands of a cluster have in common: how to reach it, and what its topics must be."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 from gateway.config.settings import KafkaSettings, OAuthSettings, Settings
 from gateway.config.topics import topic_plans
-from gateway.core.errors import ConfigError
+from gateway.core.errors import ConfigError, DependencyError
 from gateway.keep.kafka.client import Cluster, client_arguments
 from gateway.keep.kafka.consumer import Membership
 from gateway.keep.kafka.tokens import OAuth
@@ -14,6 +16,8 @@ from gateway.keep.kafka.topic_admin import DEADLINE, verify
 from gateway.keep.kafka.topics import TopicPlan, clash_problem, events_topic
 
 log = logging.getLogger("gateway.process")
+
+_LOOK_SECONDS = 15.0
 
 INDEXER = "indexer"
 INDEX_GROUP = "gateway.index"  # no router's: their names have no dot
@@ -85,12 +89,28 @@ async def check_topics(settings: Settings, process: str, *, deadline: float = DE
         ConfigError: every mistake with its remedy.
         DependencyError: the cluster does not answer.
     """
+    wrong, odd = await _problems(settings, process, deadline)
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    for problem in odd:
+        log.warning("topic.warning", extra={"cause": problem})
+
+
+async def look_at_topics(settings: Settings, process: str) -> None:
+    """Say what is wrong with the topics, once the cluster answers: an edge starts without it, and unchecked."""
+    while True:
+        with suppress(DependencyError):
+            wrong, _ = await _problems(settings, process, DEADLINE)
+            for problem in wrong:
+                log.error("topic.wrong", extra={"cause": problem})
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _problems(settings: Settings, process: str, deadline: float) -> tuple[list[str], list[str]]:
     arguments = client_arguments(cluster_of(settings, process=process))
     found = await verify(arguments, plans_of(settings), deadline=deadline)
     wrong = [str(problem) for problem in found if problem.severity == "error"]
+    odd = [str(problem) for problem in found if problem.severity != "error"]
     clash = clash_problem(source.name for source in settings.sources)
-    wrong += [] if clash is None else [clash]
-    if wrong:
-        raise ConfigError("\n".join(wrong))
-    for problem in found:
-        log.warning("topic.warning", extra={"cause": str(problem)})
+    return wrong + ([] if clash is None else [clash]), odd

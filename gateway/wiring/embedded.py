@@ -1,6 +1,7 @@
 """The embedded engine put together: the edge and its log, the workers and their state."""
 
 import asyncio
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, suppress
@@ -8,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 from gateway.admin.edge import EdgeMetrics, EdgeSample
 from gateway.config.plugins import import_router, import_routers
@@ -53,9 +55,12 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
 
     Raises:
         PluginError: a router cannot be imported, or does not fit the configuration.
-        DependencyError: there is no log yet to read from, or it cannot be opened, or a router stands beyond its end.
+        DependencyError: there is no log yet to read from, or it cannot be opened, or a router stands beyond its end;
+            or the store, if it is in Postgres, cannot be used.
     """
     imported = import_routers(replace(settings, routers=_chosen(settings, routers)))
+    if routers and settings.store.engine == "postgres":
+        _postgres().verify(settings)
     (settings.log.path / STATE_FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
     if edge:
         asyncio.run(_create_log(settings))
@@ -179,9 +184,13 @@ async def _store(settings: Settings, state: SqliteState, name: str, held: AsyncE
     """Return where the router's marks and tables are: in its state file, or in Postgres (design 6.5)."""
     if settings.store.engine == "sqlite":
         return state.store
-    from gateway.wiring.postgres import open_store  # noqa: PLC0415 - loads a client that few need here
+    store: Store = await _postgres().open_store(settings, name, held)
+    return store
 
-    return await open_store(settings, name, held)
+
+def _postgres() -> Any:
+    """Return the module that knows Postgres, whose client few need here."""
+    return importlib.import_module("gateway.wiring.postgres")
 
 
 def _ports(state: SqliteState, subscription: Subscription, history: SqliteHistory) -> Ports:

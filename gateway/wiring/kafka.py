@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from socket import socket
 
 from gateway.admin.edge import EdgeMetrics, EdgeSample
@@ -28,8 +29,7 @@ from gateway.keep.kafka.seen import Seen
 from gateway.keep.kafka.subscription import KafkaSubscription
 from gateway.keep.kafka.topics import seen_topic
 from gateway.keep.ports import EventLog
-from gateway.keep.postgres import migrations
-from gateway.keep.postgres.connection import Pool, open_pool
+from gateway.keep.postgres.connection import open_pool
 from gateway.keep.postgres.index import PostgresIndex
 from gateway.keep.postgres.registration import register, registered
 from gateway.keep.postgres.state import PostgresState
@@ -45,11 +45,12 @@ from gateway.wiring.cluster import (
     group_of,
     instance_of,
     kafka_of,
+    look_at_topics,
     membership_of,
     plans_of,
     topics_of,
 )
-from gateway.wiring.postgres import STATE_CONNECTIONS, dsn_of, open_store, pool_of
+from gateway.wiring.postgres import STATE_CONNECTIONS, dsn_of, open_store, pool_of, verify
 from gateway.wiring.running import control, drain_when, edge_options, ended, told_by, unless, worker_of
 from gateway.wiring.sources import sources
 from gateway.wiring.spooling import open_spools
@@ -77,7 +78,7 @@ def prepare(settings: Settings, *, edge: bool, routers: Sequence[str]) -> None:
     asyncio.run(_check_topics(settings, needed=not edge))
     if edge and not routers:
         return
-    migrations.verify(dsn_of(settings))
+    verify(settings)
     asyncio.run(_register(settings, tuple(imported.values())))
 
 
@@ -96,18 +97,18 @@ async def _register(settings: Settings, routers: Sequence[Router]) -> None:
     try:
         for router in routers:
             if not await registered(pool, router.name):
-                await _begin(settings, pool, router)
+                await register(pool, router.name, partial(_begin, settings, router), wall_clock_us())
     finally:
         await pool.close()
 
 
-async def _begin(settings: Settings, pool: Pool, router: Router) -> None:
-    """Note where a new router starts: for its group first, which may have positions of a forgotten namesake."""
+async def _begin(settings: Settings, router: Router) -> Mapping[int, int]:
+    """Return where a new router starts, noted for its group, which may have positions of a forgotten namesake."""
     cluster, topics = cluster_of(settings, process="register"), topics_of(settings)
     find = registering.end_positions if router.start == "latest" else registering.begin_positions
     positions = await find(cluster, topics)
     await registering.commit_positions(cluster, group_of(settings, router.name), topics, positions)
-    await register(pool, router.name, positions, wall_clock_us())
+    return positions
 
 
 # The edge
@@ -125,9 +126,11 @@ async def run_edge(
     poisoned = asyncio.Event()
     async with AsyncExitStack() as held:
         seen, feed, direct = await _open_log(settings, process, held)
+        place = (int(process.partition(":")[2] or 1), len(sockets))
+        if place[0] == 1:
+            held.push_async_callback(ended, asyncio.create_task(look_at_topics(settings, process)))
         spools: Sequence[Spool] = ()
         if kafka_of(settings).spool is not None:
-            place = (int(process.partition(":")[2] or 1), len(sockets))
             spools = await open_spools(settings, place, compiled, direct, poisoned.set, held)
         chosen: EventLog = spools[0] if spools else direct
 

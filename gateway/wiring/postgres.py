@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from gateway.config.settings import Settings
 from gateway.core.errors import DependencyError
 from gateway.handle.calls import wall_clock_us
+from gateway.keep.postgres import migrations
 from gateway.keep.postgres.connection import Pool, open_pool
 from gateway.keep.postgres.store import PostgresStore
 
@@ -21,6 +22,15 @@ def dsn_of(settings: Settings) -> str:
     if settings.store.dsn is None:
         raise DependencyError("store.dsn has no value here; set the variable or the file it names")
     return settings.store.dsn
+
+
+def verify(settings: Settings) -> None:
+    """Look whether this gateway can work with the store.
+
+    Raises:
+        DependencyError: it cannot; the message has the remedy.
+    """
+    migrations.verify(dsn_of(settings))
 
 
 async def pool_of(settings: Settings, process: str, held: AsyncExitStack, *, most: int | None = None) -> Pool:

@@ -13,6 +13,7 @@ from gateway.keep.postgres.questions import Connection
 from gateway.keep.postgres.registration import register
 from gateway.keep.postgres.state import PostgresState
 from gateway.wiring.cluster_commands import followed
+from tests.postgres_state_builders import begin_at
 from tests.state_builders import NOW_US
 
 ORDERED = Replay(
@@ -23,7 +24,7 @@ ORDERED = Replay(
 @pytest.fixture
 async def pool(migrated_database: str) -> AsyncIterator[Pool]:
     pool = await open_pool(migrated_database, name="test", most=3)
-    await register(pool, "billing", {}, NOW_US)
+    await register(pool, "billing", begin_at({}), NOW_US)
     yield pool
     await pool.close()
 

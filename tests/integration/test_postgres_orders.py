@@ -1,5 +1,7 @@
 """What commands do to a router in Postgres: register, forget, pause, replay, send dead letters back."""
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -7,11 +9,12 @@ import pytest
 from gateway.core.errors import DependencyError
 from gateway.keep.ports import DeadFilter, Filter, MarkKey, Replay
 from gateway.keep.postgres import registration
+from gateway.keep.postgres.connection import Pool
 from gateway.keep.postgres.offline import ordering
 from gateway.keep.postgres.registration import forget, register, registered
 from gateway.keep.postgres.state import PostgresState
 from tests.postgres_rig import PASSWORD
-from tests.postgres_state_builders import Worker, eventually, pooled, worker_in
+from tests.postgres_state_builders import Worker, begin_at, eventually, pooled, worker_in
 from tests.state_builders import NOW_US, make_key, make_pair
 
 REPLAY = Replay(id="rp_1", handler=None, where=Filter(), mode="missing", new_keys=False, rate=None, upto={0: 9})
@@ -50,13 +53,53 @@ async def rows_of(worker: Worker, router: str) -> dict[str, int]:
 async def test_registering_again_changes_nothing(migrated_database: str) -> None:
     async with pooled(migrated_database) as pool:
         before = await registered(pool, "billing")
-        first = await register(pool, "billing", {1: 7, 2: -1}, NOW_US)
-        second = await register(pool, "billing", {1: 99, 3: 5}, NOW_US)
+        first = await register(pool, "billing", begin_at({1: 7, 2: -1}), NOW_US)
+        second = await register(pool, "billing", begin_at({1: 99, 3: 5}), NOW_US)
         state = await PostgresState.open(pool, router="billing", instance="here", now_us=lambda: NOW_US)
 
         assert (before, first, second, await registered(pool, "billing")) == (False, True, False, True)
         assert await state.places.load() == {1: 7, 2: -1}
         await state.close()
+
+
+async def test_of_two_that_register_at_a_time_the_second_determines_no_start(migrated_database: str) -> None:
+    started, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> Mapping[int, int]:
+        started.set()
+        await may_end.wait()
+        return {1: 7}
+
+    async def never() -> Mapping[int, int]:
+        raise AssertionError("the router is known")
+
+    async with pooled(migrated_database) as pool:
+        first = asyncio.create_task(register(pool, "billing", slowly, NOW_US))
+        await started.wait()
+        second = asyncio.create_task(register(pool, "billing", never, NOW_US))
+        await eventually(lambda: waits_for_a_lock(pool))
+        may_end.set()
+
+        assert (await first, await second) == (True, False)
+
+
+async def test_registration_that_failed_in_the_middle_is_begun_anew(migrated_database: str) -> None:
+    async def fail() -> Mapping[int, int]:
+        raise DependencyError("the log cannot be asked")
+
+    async with pooled(migrated_database) as pool:
+        with pytest.raises(DependencyError, match="the log cannot be asked"):
+            await register(pool, "billing", fail, NOW_US)
+
+        assert await register(pool, "billing", begin_at({1: 7}), NOW_US)
+
+
+async def waits_for_a_lock(pool: Pool) -> bool:
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        return await cursor.fetchone() is not None
 
 
 async def test_router_that_was_never_registered_is_refused(migrated_database: str) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from gateway.keep.pairs import mark_key
 from gateway.keep.ports import DeadFilter, Filter, MarkKey, Pair, Position
 from tests.postgres_state_builders import Worker, eventually, worker_in
 from tests.state_builders import make_event, make_pair
@@ -123,6 +124,18 @@ async def test_dead_letters_that_another_sends_back_run_here(migrated_database: 
         await eventually(lambda: (here.parking.parked(), here.parking.dead()) == (1, 0))
         assert await due_places(here) == [(0, 1)]
         await eventually(lambda: here.blame.crashes(MarkKey("record", pair.event.dedupe_key)) == 0)
+
+
+async def test_what_was_done_elsewhere_before_it_was_buried_is_not_run_again(migrated_database: str) -> None:
+    async with two_workers(migrated_database, (), (0,)) as (late, owner):
+        pair = pair_of(0)
+        await owner.store.mark(mark_key(pair), "done", version=None, attempt=1)
+        await late.parking.bury(pair, reason="gave_up", error="", trace="")
+
+        count = await owner.parking.retry_dead(DeadFilter())
+
+        assert count == 1
+        assert await owner.store.marked([mark_key(pair)]) == {mark_key(pair): "done"}
 
 
 async def test_lane_is_never_left_with_held_pairs_alone(migrated_database: str) -> None:

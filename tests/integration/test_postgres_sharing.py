@@ -49,6 +49,23 @@ async def test_replay_is_taken_over_when_nothing_was_heard_of_its_worker(migrate
         assert await adopted(here) == []
 
 
+async def test_replay_of_a_dead_worker_is_its_successors_from_the_start(migrated_database: str) -> None:
+    async with two_workers(migrated_database) as (dead, there):
+        await dead.replays.save(make_replay())
+        async with worker_in(migrated_database, instance="here") as successor:
+            assert list(successor.replays.running()) == [make_replay()]
+            assert (await adopted(dead), await adopted(there)) == ([], [])
+            assert await adopted(successor) == ["rp_1"]
+
+
+async def test_lease_outlives_no_clock_that_is_set_back(migrated_database: str) -> None:
+    async with two_workers(migrated_database) as (here, there):
+        await here.replays.save(make_replay())
+        await here.execute("update gateway.replay set owned_until_us = owned_until_us + 3600000000")
+
+        assert await adopted(there) == ["rp_1"]
+
+
 async def test_lease_is_renewed_by_asking_and_by_progress(migrated_database: str) -> None:
     async with two_workers(migrated_database) as (here, there):
         await here.replays.save(make_replay())

@@ -1,80 +1,19 @@
 """The spool in front of a log whose outcomes the test decides, with the embedded log behind it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from gateway.core.errors import TooLargeError, Unavailable
-from gateway.core.event import Event
-from gateway.keep.ports import Appended
-from gateway.keep.sqlite.reader import SqliteReader
-from gateway.keep.sqlite.schema import FILE_NAME
-from gateway.keep.sqlite.state import LogPlace, SqliteState, register
-from gateway.receive.spool import SPOOLING, Spool
+from gateway.receive.spool import SPOOLING
 from tests.edge import DecidedLog
-from tests.log_builders import make_event, sqlite_log, until
-
-SOON, NEVER = 0.01, 3600.0
-
-
-class Rig:
-    """A spool, the log it relays into, and the rows that wait."""
-
-    def __init__(self, spool: Spool, primary: DecidedLog, state: SqliteState, reader: SqliteReader) -> None:
-        self.spool = spool
-        self.primary = primary
-        self.state = state
-        self.reader = reader
-
-    def spooled(self) -> list[str]:
-        return [stored.event.id for stored in self.reader.read_after(0, 10_000, 2**30) if stored.event is not None]
-
-    def in_log(self) -> list[str]:
-        return [event.id for event in self.primary.stored]
-
-    async def append(self, *events: Event) -> list[Appended]:
-        return list(await asyncio.gather(*self.spool.append(events)))
-
-
-@asynccontextmanager
-async def opened(folder: Path, primary: DecidedLog, *, patience: float = NEVER) -> AsyncIterator[Rig]:
-    async with sqlite_log(folder) as log:
-        reader = SqliteReader(folder / FILE_NAME)
-        path = folder / "state" / "relay.db"
-        path.parent.mkdir(exist_ok=True)
-        register(path, "relay", log.reader.log_id(), 0)
-        state = SqliteState.open(path, router="relay", log=LogPlace(log.reader.log_id(), log.reader.last_seq()))
-        waiting = state.subscribe(SqliteReader(folder / FILE_NAME))
-        old = (await waiting.backlog()).events
-        spool = Spool(primary, log.log, waiting, patience={"acme": patience}, old=old)
-        try:
-            yield Rig(spool, primary, state, reader)
-        finally:
-            await spool.close()
-            await state.close()
-            reader.close()
+from tests.log_builders import make_event, until
+from tests.spool_rig import SOON, keyed, opened, relaying
 
 
 @pytest.fixture
 def primary() -> DecidedLog:
     return DecidedLog()
-
-
-@asynccontextmanager
-async def relaying(rig: Rig) -> AsyncIterator[None]:
-    task = asyncio.create_task(rig.spool.relay())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def keyed(*ids: str, key: str = "customer-1") -> Sequence[Event]:
-    return [make_event(name, key=key) for name in ids]
 
 
 async def test_a_log_that_answers_leaves_the_spool_empty(tmp_path: Path, primary: DecidedLog) -> None:

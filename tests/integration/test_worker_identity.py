@@ -1,10 +1,14 @@
 """Which pairs are the same: poisoned ids, records that cannot be read, renamed handlers, a log read again."""
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from gateway.api import Backoff, Context, Event, GiveUp, Retry, Router
+from gateway.core.errors import Unavailable
 from gateway.core.event import Flag
 from gateway.handle.equipment import WorkerSettings
+from gateway.keep.ports import MarkKey
 from tests.worker_rig import AT_ONCE, FakeClock, ListLog, Rig, make_event, router_of, succeed, working
 
 CONFLICT: tuple[Flag, ...] = ("id_conflict",)
@@ -135,6 +139,28 @@ async def test_pairs_that_are_parked_or_dead_are_not_run_again_when_the_log_is_r
         await copies.stop()
 
     assert runs == ["evt_1", "evt_2"]
+
+
+async def test_a_copy_waits_for_a_store_that_is_away_when_it_looks_whether_the_first_is_done() -> None:
+    rig = Rig(router_of(succeed))
+    asked, marked = 0, rig.state.store.marked
+
+    async def marked_but_once(keys: Sequence[MarkKey]) -> Mapping[MarkKey, str]:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise Unavailable("store_down")
+        return await marked(keys)
+
+    rig.state.store.marked = marked_but_once  # type: ignore[method-assign]
+    rig.put(make_event(1), make_event(1))
+    rig.start()
+    await rig.until_committed()
+    await rig.stop()
+    await rig.state.close()
+
+    assert asked == 3
+    assert rig.meter.runs == {("h", "done"): 1, ("h", "duplicate"): 1}
 
 
 async def test_an_idempotency_key_is_stable_over_attempts_and_differs_between_handlers() -> None:

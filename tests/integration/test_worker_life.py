@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import Future
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from gateway.api import Backoff, Context, Event, GiveUp, Retry, Router
 from gateway.core.errors import PluginError, PoisonedError
 from gateway.handle.equipment import WorkerSettings
-from gateway.keep.ports import MarkKey
+from gateway.keep.ports import MarkKey, Pair, Stored
+from gateway.keep.sqlite.subscription import SqliteSubscription
 from tests.worker_rig import INSERT, FakeClock, Rig, make_event, router_of, succeed, working
 
 
@@ -99,6 +100,97 @@ async def test_a_pair_that_crashed_three_times_alone_is_a_dead_letter_and_its_ne
     assert seen == ["evt_2"]
     assert (letter.pair.event.id, letter.reason) == ("evt_1", "crashed")
     assert rig.meter.runs["h", "crashed"] == 1
+
+
+class LateSubscription:
+    """A subscription whose partition comes when told; `fetched` counts how often nothing was read, `asked` the reads."""
+
+    def __init__(self, inner: SqliteSubscription) -> None:
+        self.placed = asyncio.Event()
+        self.fetched = self.asked = 0
+        self._committed, self._fetch = inner.committed, inner.fetch
+        inner.committed = self.committed  # type: ignore[method-assign]
+        inner.fetch = self.fetch  # type: ignore[method-assign]
+
+    def committed(self) -> Mapping[int, int]:
+        return {0: 0, **self._committed()} if self.placed.is_set() else {}
+
+    async def fetch(self, *, max_events: int, max_bytes: int) -> Sequence[Stored]:
+        self.asked += 1
+        found = await self._fetch(max_events=max_events, max_bytes=max_bytes) if self.placed.is_set() else ()
+        self.fetched += not found
+        await asyncio.sleep(0)
+        return found
+
+
+async def test_pairs_of_a_partition_that_comes_late_run_alone_after_an_unclean_end() -> None:
+    blame = UncleanBlame()
+    rig = Rig(router_of(succeed), blame=blame)
+    late = LateSubscription(rig.subscription)
+    rig.put(make_event(1))
+    rig.start()
+    await rig.until(lambda: late.fetched > 3)
+    late.placed.set()
+    await rig.until_committed()
+    await rig.stop()
+    await rig.state.close()
+
+    assert blame.alone == [make_event(1).dedupe_key]
+
+
+async def test_what_a_partition_that_leaves_left_unread_is_read_with_care_when_it_comes_back() -> None:
+    blame = UncleanBlame()
+    rig = Rig(router_of(succeed), blame=blame)
+    late = LateSubscription(rig.subscription)
+    late.placed.set()
+    rig.start()
+    await rig.until(lambda: late.asked)
+    late.placed.clear()
+    await rig.worker._rebalance.revoking({0})
+    await rig.until(lambda: late.fetched > 3)
+    rig.put(make_event(1))
+    late.placed.set()
+    await rig.until_committed()
+    await rig.until(lambda: not rig.worker._caution.active)
+    await rig.stop()
+    await rig.state.close()
+
+    assert blame.alone == [make_event(1).dedupe_key]
+
+
+async def test_parked_pairs_of_a_partition_that_comes_late_run_alone_too() -> None:
+    clock = FakeClock()
+    placed = looked = False
+
+    async def later(event: Event, ctx: Context) -> None:
+        if ctx.attempt == 1:
+            raise Retry(after=60)
+
+    router = router_of(later, retry=Backoff())
+    async with working(router, clock=clock) as rig:
+        rig.put(make_event(1))
+        await rig.until_committed()
+        await rig.stop()
+        clock.forward(61)
+        blame = UncleanBlame()
+        second = Rig(router, log=rig.log, state=rig.state, clock=clock, blame=blame)
+        committed, due = second.subscription.committed, second.state.parking.due
+
+        async def due_of_ours(now_us: int, limit: int) -> Sequence[Pair]:
+            nonlocal looked
+            looked = True
+            return await due(now_us, limit) if placed else ()
+
+        second.subscription.committed = lambda: committed() if placed else {}  # type: ignore[method-assign]
+        second.state.parking.due = due_of_ours  # type: ignore[method-assign]
+        second.start()
+        await second.until(lambda: looked)
+        placed = True
+        await second.until(lambda: rig.state.parking.parked() == 0)
+        await second.until(lambda: not second.worker._caution.active)
+        await second.stop()
+
+    assert blame.alone == [make_event(1).dedupe_key]
 
 
 async def test_parked_pairs_run_alone_too_after_an_unclean_end() -> None:

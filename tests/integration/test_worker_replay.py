@@ -150,6 +150,21 @@ async def test_a_replay_for_an_unknown_handler_is_refused() -> None:
             await rig.worker.replay(make_replay(handler="third"))
 
 
+async def test_a_replay_of_a_handler_that_is_gone_runs_no_other() -> None:
+    notes = Notes()
+    async with working(notes.router()) as rig:
+        rig.put(make_event(1))
+        await rig.until_committed()
+        await rig.state.replays.save(make_replay(handler="third", mode="force", upto={0: 1}))
+        await rig.stop()
+        second = Rig(notes.router(), log=rig.log, state=rig.state)
+        second.start()
+        await second.until(lambda: not second.worker.replays())
+        await second.stop()
+
+    assert notes.runs == [("first", "evt_1", None), ("second", "evt_1", None)]
+
+
 async def test_a_replay_that_is_cancelled_while_it_waits_leaves_the_others_and_the_worker_alone() -> None:
     gate, began = asyncio.Event(), asyncio.Event()
 

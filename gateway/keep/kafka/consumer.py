@@ -39,7 +39,8 @@ class Pace:
     """How long things may take, in seconds, and how much may be read ahead.
 
     Attributes:
-        session: after which silence the group gives our partitions to others.
+        session: after which silence the group gives our partitions to others: what a killed worker costs. Short, for
+            the client has a thread of its own, and no handler can keep it from being heard.
         heartbeat: how often we are heard.
         rebalance: how long the group waits for a member to let go; the worker has seven tenths of it.
         commit_every, commit_within: how often positions are written, and how long a write may take.
@@ -49,7 +50,7 @@ class Pace:
         ahead_events, ahead_bytes: how much is read ahead of the worker.
     """
 
-    session: float = 30.0
+    session: float = 12.0
     heartbeat: float = 3.0
     rebalance: float = 60.0
     commit_every: float = 1.0

@@ -156,9 +156,9 @@ class Handover:
                     found.unfinished.popleft()
 
     def committed(self) -> dict[int, int]:
-        """Return the last finished offset of each open partition."""
+        """Return the last finished offset of each open partition, but for those that leave."""
         with self._lock:
-            return {number: one.committed for number, one in self._open.items()}
+            return {number: one.committed for number, one in self._open.items() if not one.stopped}
 
     def backlog(self, now_us: int) -> Backlog:
         """Return what is not finished of the open partitions, as of the last survey.

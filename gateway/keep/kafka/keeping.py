@@ -72,6 +72,7 @@ class Keeper:
         self._driver: Driver | None = None
         self._task: Task[None] | None = None
         self._ending: Task[None] | None = None
+        self._told_missing: Sequence[str] = ()
         self.missing: Sequence[str] = self._topics
         lanes.on_failure = self._failure.set
 
@@ -114,7 +115,7 @@ class Keeper:
             self._driver = driver = self._make()
             why = await self._try(driver)
             if not why:
-                log.info("kafka.connected", extra={"missing_topics": list(self.missing)})
+                log.info("kafka.connected")
                 return driver
             if why != told:
                 log.error("kafka.unreachable", extra={"reason": why})
@@ -139,6 +140,9 @@ class Keeper:
     async def _find(self, driver: Driver) -> None:
         found = await driver.find(self._topics)
         self.missing = [topic for topic in self._topics if topic not in found]
+        if self.missing and self.missing != self._told_missing:
+            log.error("kafka.topics_missing", extra={"topics": self.missing})
+        self._told_missing = self.missing
         self._lanes.attach(driver, found)
 
     async def _watch(self, driver: Driver) -> str:

@@ -31,9 +31,10 @@ _RETRY = (
 )
 _REMOVE = "delete from gateway.dead where id = any(%s::bigint[]) returning partition"
 _KEYS = f"{unnest('text bytea text')} as g (handler, dedupe_key, replay)"
+# A worker that lost the partition may have buried what the next one had done: that is done, and stays so.
 _UNMARK = (
     f"delete from gateway.mark m using gateway.handler h, {_KEYS} where h.router = %s and h.name = g.handler"
-    " and m.handler = h.id and m.dedupe_key = g.dedupe_key and m.replay = g.replay"
+    " and m.handler = h.id and m.dedupe_key = g.dedupe_key and m.replay = g.replay and m.outcome <> 'done'"
 )
 _UNBLAME = (
     f"delete from gateway.crash c using {_KEYS} where c.router = %s and c.handler = g.handler"

@@ -1,6 +1,6 @@
 """Which routers are known, and since which positions: registered once, durably, before their first fetch."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import psycopg
 
@@ -11,32 +11,40 @@ from gateway.keep.postgres.places import SAVE
 from gateway.keep.postgres.replays import NOW_US
 
 _RUNNING = f"select instance from gateway.worker where router = %s and seen_us > {NOW_US} - 20000000 order by instance"
+_NEW = "insert into gateway.router (name, registered_us) values (%s, %s) on conflict do nothing returning 1"
 _SLICE = 5000
+# The log is asked for its ends in between, and another worker waits for that.
+_BEGIN_SECONDS = 120.0
+_BEGIN_LIMIT = f"set local statement_timeout = '{_BEGIN_SECONDS:.0f}s'"
 _TABLES = ("parked", "dead", "replay", "running", "crash", "revision", "cursor", "worker")
 _OF_HANDLERS = ("mark", "guard")
 
 
-async def register(pool: Pool, router: str, positions: Mapping[int, int], now_us: int) -> bool:
+async def register(pool: Pool, router: str, begin: Callable[[], Awaitable[Mapping[int, int]]], now_us: int) -> bool:
     """Note durably where a new router starts. Return False, changing nothing, if it is known.
 
-    `positions` holds, by partition number, the last offset it does not want: of each partition there is.
+    `begin` determines where it starts, and is called only if the router is new; of two workers that register it at a
+    time, the second waits and learns that it is known, or it would move the start past what was accepted since. It
+    returns, by partition number, the last offset that is not wanted: of each partition there is.
 
     Raises:
         DependencyError: the server cannot be reached, or lacks the gateway's tables.
     """
 
     async def work(connection: Connection) -> bool:
-        async with connection.transaction():
-            cursor = await connection.execute(
-                "insert into gateway.router (name, registered_us) values (%s, %s) on conflict do nothing returning 1",
-                [router, now_us],
-            )
-            if await cursor.fetchone() is None:
-                return False
-            await connection.execute(SAVE, [router, list(positions), list(positions.values())])
-            return True
+        connection.patience = _BEGIN_SECONDS
+        try:
+            async with connection.transaction():
+                await connection.execute(_BEGIN_LIMIT)
+                if await (await connection.execute(_NEW, [router, now_us])).fetchone() is None:
+                    return False
+                positions = await begin()
+                await connection.execute(SAVE, [router, list(positions), list(positions.values())])
+                return True
+        finally:
+            connection.patience = Connection.patience
 
-    return await _asked(pool, work)
+    return await _asked(pool, work, _BEGIN_SECONDS)
 
 
 async def registered(pool: Pool, router: str, *, seconds: float = ASK_SECONDS) -> bool:

@@ -1,12 +1,14 @@
 """Replays of one router: ordered by any worker or command, each run by one worker at a time.
 
 A worker runs a replay while it has it on lease; asking what to run renews the lease, and so does noting progress. A
-lease is measured by the server's clock, so that workers need not agree on the time.
+lease is measured by the server's clock, so that workers need not agree on the time. One that is restarted does not wait
+for the end of its predecessor's: an event of that replay may be what killed it, and must be run with care.
 """
 
 import secrets
 from asyncio import Future
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -16,14 +18,17 @@ from gateway.keep.postgres.connection import Connection
 
 _LEASE_SECONDS = 15
 _KEPT = 1000
+_TOKEN = 16  # characters
 
 NOW_US = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _UNTIL = f"{NOW_US} + {_LEASE_SECONDS} * 1000000"
+# A lease that ends later than any does was given before the server's clock was set back.
+_OVER = f"owned_until_us not between {NOW_US} and {NOW_US} + 2 * {_LEASE_SECONDS} * 1000000"
 _ADOPT = (
     f"update gateway.replay set owner = %(owner)s, owned_until_us = {_UNTIL}"
     " where router = %(router)s and id in (select id from gateway.replay where router = %(router)s"
-    f" and state = 'running' and (owner = %(owner)s or owned_until_us < {NOW_US}) for update skip locked)"
-    " returning document"
+    f" and state = 'running' and (owner = %(owner)s or {_OVER} or right(owner, -{_TOKEN + 1}) = %(predecessor)s)"
+    " for update skip locked) returning document"
 )
 # What another worker runs, and what is over, stays as it is.
 _SAVE = (
@@ -40,14 +45,18 @@ _LET_GO = "update gateway.replay set owner = '', owned_until_us = 0 where router
 
 
 class PostgresReplays:
-    """The replays of one router; the thousand last finished ones are remembered, by order of their ids."""
+    """The replays of one router; the thousand last finished ones are remembered, by order of their ids.
 
-    def __init__(self, asker: Asker, *, router: str) -> None:
+    `instance` is the worker's place, the same after a restart, and no other worker's.
+    """
+
+    def __init__(self, asker: Asker, *, router: str, instance: str) -> None:
         self._asker = asker
         self._in_order = InOrder(asker)
         self._router = router
-        # Not the worker's name: one that was replaced by another of its name must not go on with what that one runs.
-        self._owner = secrets.token_hex(8)
+        self._instance = instance
+        # Not the name alone: one that was replaced by another of its name must not go on with what that one runs.
+        self._owner = f"{secrets.token_hex(_TOKEN // 2)} {instance}"
         self._running: dict[str, Replay] = {}
 
     def save(self, replay: Replay) -> "Future[None]":
@@ -78,7 +87,15 @@ class PostgresReplays:
         Raises:
             Unavailable: it cannot be known now.
         """
-        return await self._in_order.begin(self._adopt)
+        return await self._in_order.begin(partial(self._adopt, predecessor=None))
+
+    async def take_over(self) -> None:
+        """Have what the dead worker of this place ran, and what else is to be adopted.
+
+        Raises:
+            Unavailable: it cannot be known now.
+        """
+        await self._in_order.begin(partial(self._adopt, predecessor=self._instance))
 
     async def let_go(self) -> None:
         """Let other workers take over at once.
@@ -92,8 +109,9 @@ class PostgresReplays:
 
         await self._in_order.begin(work)
 
-    async def _adopt(self, connection: Connection) -> Sequence[Replay]:
-        cursor = await connection.execute(_ADOPT, {"router": self._router, "owner": self._owner})
+    async def _adopt(self, connection: Connection, *, predecessor: str | None) -> Sequence[Replay]:
+        values = {"router": self._router, "owner": self._owner, "predecessor": predecessor}
+        cursor = await connection.execute(_ADOPT, values)
         found = [read_replay(row[0]) for row in await cursor.fetchall()]
         self._running = {replay.id: replay for replay in sorted(found, key=lambda replay: replay.id)}
         return self.running()

@@ -38,7 +38,7 @@ class PostgresState:
     def __init__(self, asker: Asker, *, router: str, instance: str, now_us: Callable[[], int]) -> None:
         self.blame = PostgresBlame(asker, router=router, instance=instance)
         self.parking = PostgresParking(asker, router=router, now_us=now_us, retried=self.blame.forget)
-        self.replays = PostgresReplays(asker, router=router)
+        self.replays = PostgresReplays(asker, router=router, instance=instance)
         self.pausing = PostgresPausing(asker, router=router)
         self.places = PostgresPlaces(asker, router=router)
         self._asker = asker
@@ -68,7 +68,7 @@ class PostgresState:
         try:
             await state.blame.take_over()
             await state.pausing.refresh()
-            await state.replays.adopt()
+            await state.replays.take_over()
         except Unavailable as error:
             await state.close()
             raise unreachable() from error

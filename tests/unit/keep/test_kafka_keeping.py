@@ -1,5 +1,6 @@
 """The keeper of the producer, over a simulated cluster: starts without it, replaces what is dead or stuck."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -181,3 +182,30 @@ async def test_stopping_ends_what_is_in_flight_as_unknown_and_lets_the_producer_
     assert entry.outcomes == ["unknown"]
     assert [driver.stopped for driver in rig.drivers] == [True]
     await rig.keeper.stop()
+
+
+async def test_stopping_in_the_turn_in_which_the_last_batch_failed_ends(rig: Rig) -> None:
+    await asyncio.sleep(0)  # the keeper waits for a failure
+    rig.cluster.fate = Fate.ACK_LOST
+    entry = rig.put()
+
+    assert await rig.lanes.empty(within=20)
+    async with asyncio.timeout(20):
+        await rig.keeper.stop()
+
+    assert entry.outcomes == ["unknown"]
+    assert all(driver.stopped for driver in rig.drivers)
+
+
+async def test_a_topic_that_is_missing_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(topics={})
+    rig.keeper.start()
+    assert await rig.keeper.connected(20)
+    for _ in range(2):
+        rig.drivers[-1].die()
+        drivers = len(rig.drivers)
+        await until(lambda: len(rig.drivers) > drivers and rig.drivers[-1].started, "another")  # noqa: B023
+    await rig.keeper.stop()
+
+    told = [record for record in caplog.records if record.message == "kafka.topics_missing"]
+    assert [vars(record)["topics"] for record in told] == [["events"]]

@@ -228,6 +228,57 @@ async def test_a_lane_that_is_stuck_opens_and_refuses_at_once_and_one_request_a_
     assert rig.lanes.state() == "up"
 
 
+async def test_a_lane_that_an_append_finds_stuck_is_told_of_and_refuses_what_waits(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.cluster.fates = [Fate.HELD]
+    rig.put("1")
+    await until(lambda: rig.cluster.held, "the batch")
+    (behind,) = rig.put("2")
+    rig.clock.now += 5.1
+
+    with pytest.raises(Unavailable):
+        rig.put("3")
+
+    assert behind.outcomes == ["not written"]
+    assert [record.message for record in caplog.records] == ["kafka.breaker_opened"]
+
+
+async def test_what_waits_behind_a_batch_that_the_client_gave_up_is_written(rig: Rig) -> None:
+    rig.cluster.fates = [Fate.GIVEN_UP]
+    rig.put("1")
+    await asyncio.sleep(0)
+
+    assert await rig.decided(*rig.put("2")) == [(rig.lanes.place("events", b"a").partition, 0)]
+
+
+async def test_in_order_a_failed_record_takes_those_of_its_key_along_and_no_others() -> None:
+    rig = Rig(in_order=True, batch_bytes=100)
+    await rig.attach()
+    partition = rig.lanes.place("events", b"a")
+    other = next(key for key in "bcdefgh" if rig.lanes.place("events", key.encode()) is partition)
+    rig.cluster.fates = [Fate.ACK_LOST]
+
+    outcomes = await rig.decided(*rig.put("1"), *rig.put("2", key=other), *rig.put("3"))
+
+    assert outcomes == ["unknown", (partition.partition, 1), "not written"]
+    assert (rig.lanes.queued_events, rig.lanes.queued_bytes) == (0, 0)
+
+
+async def test_in_order_nothing_goes_with_the_next_driver_that_would_overtake_what_is_unknown() -> None:
+    rig = Rig(in_order=True)
+    await rig.attach()
+    rig.cluster.fates = [Fate.HELD]
+    (in_flight,) = rig.put("1")
+    await until(lambda: rig.cluster.held, "the batch")
+    (waiting,) = rig.put("2")
+
+    rig.lanes.detach()
+
+    assert (in_flight.outcomes, waiting.outcomes) == (["unknown"], ["not written"])
+    assert rig.lanes.queued_events == 0
+
+
 async def test_a_lane_that_is_stuck_leaves_the_others_alone(rig: Rig) -> None:
     one, other = keys_of_two_partitions(rig)
     rig.cluster.fates = [Fate.HELD]
