@@ -50,7 +50,7 @@ class Effect(NamedTuple):
 class Outcome:
     """All there is when nothing moves any more: the log of a source, and what a router made of it.
 
-    `committed` is what the group has committed in the end, `commits` all that it ever did, (partition, offset), in order.
+    `committed` is what the group has committed in the end, `commits` every commit of it, (partition, offset), in order.
     """
 
     log: Sequence[Logged]

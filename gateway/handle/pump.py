@@ -234,7 +234,7 @@ class Worker:
                 await self._intake.admit(batch, self._window, self._log_finished)
             self._commit()
             read += len(batch)
-            through = not batch and stay is not None
+            through = not batch and stay is not None and stay == self._stay()
             if self._caution.active and (through or read >= self._settings.window_events):
                 await self._caution.handed_out("log")
                 read = 0

@@ -195,7 +195,7 @@ class Store(Protocol):
 class Parking(Protocol):
     """One router's durable retries and dead letters.
 
-    `holds`, `due`, `parked` and `dead` know the pairs of the partitions that were taken; the embedded engine, all of them.
+    `holds`, `due`, `parked` and `dead` know the pairs of the partitions that were taken; the embedded engine, all.
     """
 
     async def take(self, partitions: Collection[int]) -> None:
