@@ -322,6 +322,7 @@ def assert_sound(
     if not spooled:
         early = acknowledged_early(outcome.log, ledger)
         assert not early, f"acknowledged before the first copy was durable (I4): {early[:5]}"
+    assert dict(outcome.commits) == outcome.committed, "not every commit was read"
     assert not outcome.backward(), f"a commit went back (I5): {outcome.backward()[:5]}"
     if watched is not None:
         beyond = watched.beyond_gaps(outcome.log)

@@ -230,6 +230,7 @@ def load(
     none waits for another's.
     """
     kept, stop = Ledger(), threading.Event()
+    name = f"{name}_{secrets.token_hex(3)}"  # what another load sent on this prefix would be a duplicate
 
     async def sender(number: int) -> None:
         connection, count = Connection(ports[number % len(ports)]), 0

@@ -221,6 +221,7 @@ def test_workers_and_edges_restarted_one_after_the_other_refuse_nothing_and_hand
         with load(pair.port, single.port, name="rolling") as ledger:
             further(ledger)
             for one in workers:
+                until(lambda: workers[0].group.settled(2), what="both workers with their shares", deadline=60)
                 one.leave()
                 one.join()
                 further(ledger, 30)

@@ -265,10 +265,10 @@ class GroupConsumer:
         ]
         return any(task is not None and task.done() for task in tasks)
 
-    async def stop(self) -> None:
-        """Leave the group and close the connections, in bounded time."""
+    async def stop(self, *, within: float | None = None) -> None:
+        """Leave the group and close the connections, within that many seconds."""
         stopping = asyncio.ensure_future(self._consumer.stop())
-        done, _ = await asyncio.wait({stopping}, timeout=_STOP_SECONDS)
+        done, _ = await asyncio.wait({stopping}, timeout=_STOP_SECONDS if within is None else within)
         if not done:
             stopping.cancel()
             _log.warning("subscription.stop_timed_out")

@@ -34,6 +34,8 @@ _PAUSE_AFTER = 5.0
 # Of the group's patience with a member that lets go: for the worker, and for the last commit.
 _WORKER_SHARE = 0.7
 _COMMIT_SHARE = 0.2
+# A worker that ends has little time; what is not written is read again, and meets its marks.
+_FAREWELL_SECONDS = 3.0
 
 
 class Member:
@@ -128,11 +130,11 @@ class Member:
     async def _leave(self, *, for_good: bool) -> None:
         await self._halt_placing()
         if for_good:
-            await self._write(within=self._pace.commit_within)
+            await self._write(within=min(self._pace.commit_within, _FAREWELL_SECONDS))
         else:
             self._new_epoch()
             await self._let_go()
-        await self._consumer.stop()
+        await self._consumer.stop(within=_FAREWELL_SECONDS if for_good else None)
 
     def _break(self, error: BaseException) -> None:
         if not self._broken.done():
