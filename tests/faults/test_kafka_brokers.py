@@ -184,7 +184,7 @@ def outage(site: Site, *, seconds: float) -> None:
         for broker in site.deployment.kafka.brokers:
             broker.kill()
         began = time.monotonic()
-        with load(site.gateway.port, connections=FLOOD, filler=100_000, name="flood", again=False) as flood:
+        with load(site.gateway.port, connections=FLOOD, pause=0.2, filler=100_000, again=False) as flood:
             until(lambda: len(flood.sent) >= 5 * FLOOD, what="a flood of refusals")
             last(began + seconds)
         until(lambda: not site.gateway.ready(), what="not being ready")
