@@ -158,7 +158,7 @@ CASES: Mapping[int, Case] = {
     9: Case(
         "crash blame",
         {
-            "integration/test_worker_life.py": [
+            "integration/test_worker_caution.py": [
                 "test_after_an_unclean_end_pairs_run_alone_until_the_old_window_is_through",
                 "test_a_pair_that_crashed_three_times_alone_is_a_dead_letter_and_its_neighbour_runs",
             ],
