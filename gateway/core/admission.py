@@ -3,6 +3,8 @@
 Nothing is parsed before the signature holds, and nothing here raises for anything a sender can put in a request.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -25,8 +27,14 @@ RefusedReason = Literal[
 ]
 
 
+NO_KEYS: Mapping[str, bytes] = MappingProxyType({})
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One delivery as it came in. Header names are lower case; `repeated` names those that came more than once."""
+    """One delivery as it came in. Header names are lower case; `repeated` names those that came more than once.
+
+    `keys` are the documents fetched so far for the source (certificates, key sets), by the `NeedsKey.ref` that asked.
+    """
 
     method: str
     query: bytes
@@ -35,6 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
     received_us: int
     delivery_id: str
+    keys: Mapping[str, bytes] = msgspec.field(default_factory=lambda: NO_KEYS)
 
 
 class Events(msgspec.Struct, frozen=True, gc=False):
@@ -49,11 +58,22 @@ class Events(msgspec.Struct, frozen=True, gc=False):
 
 
 class Handshake(msgspec.Struct, frozen=True, gc=False):
-    """A challenge of the provider, to be answered as prescribed; nothing is stored."""
+    """A challenge of the provider, to be answered as prescribed; nothing is stored.
+
+    Attributes:
+        ack: the answer.
+        secret: the label of the secret that verified it, None for a challenge that need not be signed.
+        signature_age: arrival minus the signed timestamp in seconds, where there is one.
+        pairing: a secret that the provider sent. It is kept, and the challenge answered, only while the operator has
+            opened the source for pairing; otherwise the delivery is refused as unverified.
+        visit: a URL to be fetched once, in the background, to confirm a subscription.
+    """
 
     ack: Ack
     secret: str | None = None
     signature_age: float | None = None
+    pairing: str | None = None
+    visit: str | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -64,7 +84,11 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 class NeedsKey(msgspec.Struct, frozen=True, gc=False):
-    """The scheme's key must be fetched first; the edge asks `keys` and calls again."""
+    """The scheme's key must be fetched first: the edge fetches it and calls again with it in `Request.keys`.
+
+    A `ref` that is in `Request.keys` already asks for a newer document: the one there lacks the key. If the newest
+    one lacks it too, the delivery is not verified (`signature_mismatch`).
+    """
 
     ref: str
 

@@ -1,11 +1,16 @@
 """A source: one configured endpoint, compiled to what the ack path needs. Frozen values, no I/O."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from gateway.core.admission import Admission, Request
+    from gateway.core.outgoing import Ask
+
+NO_VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+Verification = Literal["signature", "token", "none"]
 
 OnConflict = Literal["dead", "run", "skip"]
 OnReplay = Literal["flag", "refuse"]
@@ -38,6 +43,9 @@ class SourceOptions:
     allow_ips: tuple[str, ...] = ()
     content_types: tuple[str, ...] = ()
     keep_headers: tuple[str, ...] = ()
+    allow_unverified: bool = False
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_VALUES, repr=False)
+    """The provider's own settings (`Provider.settings`), each as texts; some are secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +64,10 @@ class Source:
 
     `admit` verifies and identifies one delivery; `sign` makes a request this source will accept (for `gateway send`
     and tests), or is None where only the provider holds the private key.
-    `accepted` and `duplicate` are the provider's prescribed answers, None for the gateway's own.
+    `accepted` is the provider's prescribed answer, None for the gateway's own.
+    `verification`: whether a signature covers deliveries, a shared token alone comes with them, or nothing proves them.
+    `key_request` makes the request for a key from `NeedsKey.ref`, None where no scheme needs one; the host of the
+    reference was checked before. `pairs` tells whether the provider sends its secret at run time.
     """
 
     name: str
@@ -75,6 +86,9 @@ class Source:
     accepted: Ack | None
     admit: "Callable[[Request, int], Admission]"
     sign: "Callable[[SignRequest], SignedRequest] | None"
+    verification: Verification = "signature"
+    key_request: "Callable[[str], Ask] | None" = None
+    pairs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
