@@ -67,6 +67,7 @@ ROOMS: Mapping[str, Room] = {
     "gateway.context": Room(("gateway.core", "gateway.keep.ports")),
     "gateway.core": Room(("gateway.core",)),
     "gateway.core.signing": Room(("gateway.core",), VALUES | {"cryptography"}),
+    "gateway.core.asymmetric": Room(("gateway.core",), VALUES | {"cryptography"}),
     "gateway.providers": Room(("gateway.core", "gateway.providers")),
     "gateway.receive": Room((*_PORTS, "gateway.receive"), VALUES | {"starlette"}),
     "gateway.keep.values": Room(("gateway.core",)),
@@ -84,12 +85,14 @@ ROOMS: Mapping[str, Room] = {
         VALUES | {"psycopg", "psycopg_pool"},
     ),
     "gateway.handle": Room((*_PORTS, "gateway.api", "gateway.context", "gateway.handle")),
+    "gateway.handle.contracts": Room(("gateway.core",), VALUES | {"jsonschema_rs"}),
     "gateway.admin": Room(
         ("gateway.core", "gateway.keep.ports", "gateway.admin"), VALUES | {"starlette", "prometheus_client"}
     ),
     "gateway.config": Room(None, None),
     "gateway.process": Room(None, None),
     "gateway.wiring": Room(None, None),
+    "gateway.outgoing": Room(("gateway.core",), VALUES | {"anyio", "httpcore2"}),
     "gateway.testing": Room(None, None),
     "gateway.cli": Room(None, None),
     "gateway.__main__": Room(None, None),

@@ -18,7 +18,7 @@ from gateway.config.problems import ConfigProblems, KeyPath, did_you_mean
 from gateway.config.report import Report
 from gateway.config.sections import check_name, mapping_at, section_of
 from gateway.config.settings import RouterSettings, Settings
-from gateway.config.sources import ReadSource, read_source
+from gateway.config.sources import Reading, ReadSource, read_source
 from gateway.config.values import is_loopback
 from gateway.core.source import Source
 
@@ -57,14 +57,15 @@ def load(
 def read(path: Path, environ: Mapping[str, str], *, secrets: bool = True, optional: Collection[KeyPath] = ()) -> Loaded:
     """Return the settings with the origin of each value. Raises as `load` does."""
     report = Report(document.read(path))
-    resolved = references.resolve(report, environ, optional)
+    resolved = references.resolve(report, environ, optional, settings=secrets)
     tree = _without_later_versions(_without_nulls(resolved.tree, report), report)
     _check_top(tree, report)
     server = section_of(ServerSection, mapping_at(tree, "server", report), ("server",), report)
     log = engines.read_log(mapping_at(tree, "log", report), report)
     known_dsn = references.DSN not in resolved.unread
     store = engines.read_store(mapping_at(tree, "store", report), report, known=known_dsn)
-    sources = _sources(tree, server, report, environ, secrets=secrets)
+    incomplete = frozenset(str(path[1]) for path in resolved.unread if path[0] == "sources")
+    sources = _sources(tree, server, report, Reading(environ, secrets=secrets, incomplete=incomplete))
     routers = _routers(tree, report)
     if server is not None:
         _check_server(server, sources, report, secrets=secrets)
@@ -143,12 +144,12 @@ def _check_top(tree: Mapping[str, Any], report: Report) -> None:
 
 
 def _sources(
-    tree: dict[str, Any], server: ServerSection | None, report: Report, environ: Mapping[str, str], *, secrets: bool
+    tree: dict[str, Any], server: ServerSection | None, report: Report, reading: Reading
 ) -> dict[str, ReadSource]:
     found = {}
     for name, raw in mapping_at(tree, "sources", report).items():
         check_name(name, ("sources", name), report)
-        source = read_source(name, raw, server, report, environ, secrets=secrets)
+        source = read_source(name, raw, server, report, reading)
         if source is not None:
             found[name] = source
     return found

@@ -222,7 +222,15 @@ class SourceSection(Section):
 
     provider: str = Field(description="Who sends: one of `gateway providers`, or `custom` with a scheme of your own.")
     secrets: list[SecretSection] = Field(
-        min_length=1, description="Active secrets; a delivery signed with any of them is accepted."
+        default=[],
+        description="Active secrets; a delivery signed with any of them is accepted. "
+        "Providers whose keys are fetched have none.",
+    )
+    settings: dict[str, str | list[str]] = Field(
+        default={}, description="What the provider asks for beside secrets; `gateway providers NAME` tells."
+    )
+    allow_unverified: bool = Field(
+        default=False, description="Take deliveries that nothing proves, from providers that sign nothing."
     )
     tolerance: Duration | None = Field(
         default=None, description="How far a signed timestamp may be from now, both ways."

@@ -80,12 +80,15 @@ def from_file(name: object) -> str:
 
 
 class _Resolver:
-    def __init__(self, report: Report, environ: Mapping[str, str], optional: Collection[KeyPath]) -> None:
+    def __init__(
+        self, report: Report, environ: Mapping[str, str], optional: Collection[KeyPath], *, settings: bool
+    ) -> None:
         self.origins: dict[KeyPath, str] = {}
         self.unread: set[KeyPath] = set()
         self._report = report
         self._environ = environ
         self._optional = optional
+        self._settings = settings
 
     def walk(self, value: Any, path: KeyPath) -> Any:
         if len(path) == 3 and path[0] == "sources" and path[2] in _HELD_BACK:
@@ -108,9 +111,12 @@ class _Resolver:
                 self.origins[path] = self._report.place((*path, "default"))
                 return value["default"]
             return self._without(path, reason)
-        return text if path in _TEXTS else plain_value(text)
+        return text if path in _TEXTS or _is_setting(path) else plain_value(text)
 
     def _without(self, path: KeyPath, reason: Unread) -> Any:
+        if _is_setting(path) and not self._settings:
+            self.unread.add(path)
+            return _MISSING
         if path not in self._optional:
             self._report.add(path, str(reason), reason.remedy)
         if path not in CREDENTIALS:
@@ -126,14 +132,21 @@ class _Resolver:
         return from_environment(value["env"], self._environ), f"env {value['env']}"
 
 
+def _is_setting(path: KeyPath) -> bool:
+    """Return whether the path leads to a setting of a source's provider: a text, and maybe a secret."""
+    return len(path) > 3 and path[0] == "sources" and path[2] == "settings"
+
+
 _MISSING = object()
 
 
-def resolve(report: Report, environ: Mapping[str, str], optional: Collection[KeyPath] = ()) -> Resolved:
+def resolve(
+    report: Report, environ: Mapping[str, str], optional: Collection[KeyPath] = (), *, settings: bool = True
+) -> Resolved:
     """Replace the references of all settings but secrets and custom schemes; report those that cannot be.
 
-    Those of `optional` that cannot be are not reported.
+    Those of `optional` that cannot be are not reported, and without `settings` neither are those of providers.
     """
-    resolver = _Resolver(report, environ, optional)
+    resolver = _Resolver(report, environ, optional, settings=settings)
     tree = {key: resolver.walk(value, (key,)) for key, value in report.document.tree.items()}
     return Resolved(tree, resolver.origins, frozenset(resolver.unread))

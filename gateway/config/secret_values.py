@@ -18,6 +18,7 @@ from gateway.config.references import from_environment, from_file
 from gateway.config.report import Report, Unread
 from gateway.config.settings import Settings
 from gateway.core.source import Secret
+from gateway.providers import PROVIDERS
 
 DEV_LABEL = "dev"
 
@@ -104,6 +105,11 @@ def _named(section: SecretSection, environ: Mapping[str, str]) -> tuple[str, str
 def secret_values(settings: Settings) -> frozenset[str]:
     """Return every secret of the configuration, in each form in which it may be met: what no log line may hold."""
     found = {secret.text for source in settings.sources for secret in source.secrets}
+    for source in settings.sources:
+        known = PROVIDERS[source.provider].settings if source.provider in PROVIDERS else {}
+        for name, texts in source.options.values.items():
+            if name in known and known[name].secret:
+                found.update(form for text in texts for form in _forms(text))
     if settings.log.kafka is not None:
         security = settings.log.kafka.security
         found |= _forms(security.password) | _forms(security.oauth.client_secret if security.oauth else None)

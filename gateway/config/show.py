@@ -23,12 +23,13 @@ from gateway.config.references import CREDENTIALS, DSN
 from gateway.config.sources import ReadSource
 from gateway.config.values import duration_text, size_text
 from gateway.core.source import Source
+from gateway.providers import PROVIDERS
 
 MASK = "***"
 DEFAULT = "default"
 PROVIDER = "provider's default"
 
-_APART = ("secrets", "scheme", "event")
+_APART = ("secrets", "scheme", "event", "settings")
 _TLS: KeyPath = ("server", "tls")
 _BY_PROVIDER = ("dedupe_window", "max_body", "deadline")
 _NESTED: Mapping[str, type[BaseModel]] = {
@@ -79,8 +80,17 @@ def _source(loaded: Loaded, source: ReadSource) -> Iterator[Shown]:
             yield shown
     for found in source.found:
         yield Shown(f"{key_text(found.path)} ({found.secret.label})", MASK, found.origin)
+    for key, value in source.settings.options.values.items():
+        place = (*path, "settings", key)
+        shown_value = MASK if _is_secret(source.settings.provider, key) else ", ".join(value)
+        yield Shown(key_text(place), shown_value, _origin(loaded, place))
     for key in ("scheme", "event"):
         yield from _written(loaded, (*path, key))
+
+
+def _is_secret(provider: str, setting: str) -> bool:
+    known = PROVIDERS.get(provider)
+    return known is None or setting not in known.settings or known.settings[setting].secret
 
 
 def _by_provider(source: Source | None, key: str) -> str | None:

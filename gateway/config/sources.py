@@ -31,27 +31,31 @@ class ReadSource:
     compiled: Source | None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where secrets come from, whether they must all be there, and which sources lack a setting that need not be."""
+
+    environ: Mapping[str, str]
+    secrets: bool
+    incomplete: frozenset[str] = frozenset()
+
+
 def read_source(
-    name: str,
-    raw: object,
-    server: ServerSection | None,
-    report: Report,
-    environ: Mapping[str, str],
-    *,
-    secrets: bool,
+    name: str, raw: object, server: ServerSection | None, report: Report, reading: Reading
 ) -> ReadSource | None:
     """Read one source, reporting all that is wrong with it; None if too little of it is right."""
     path: KeyPath = ("sources", name)
     before = len(report.problems)
     listed = raw.get("secrets") if isinstance(raw, dict) else None
-    found = secret_values.find(listed, (*path, "secrets"), report, environ, required=secrets)
+    found = secret_values.find(listed, (*path, "secrets"), report, reading.environ, required=reading.secrets)
     section = section_of(SourceSection, raw, path, report, stand_in={"secrets": [{"dev": "-"}]})
     if section is None:
         return None
     provider = _provider(section, path, report)
     settings = _settings(name, section, found, server)
     compiled = None
-    if provider is not None and len(report.problems) == before and len(found) == len(section.secrets):
+    complete = len(found) == len(section.secrets) and name not in reading.incomplete
+    if provider is not None and complete and len(report.problems) == before:
         compiled = _compile(provider, settings, path, report)
     return ReadSource(settings, found, compiled)
 
@@ -133,6 +137,8 @@ def _options(name: str, section: SourceSection, server: ServerSection | None) ->
         allow_ips=tuple(section.allow_ips),
         content_types=tuple(kind.lower() for kind in section.content_types),
         keep_headers=tuple(section.keep_headers),
+        allow_unverified=section.allow_unverified,
+        values={key: (value,) if isinstance(value, str) else tuple(value) for key, value in section.settings.items()},
     )
 
 
@@ -150,8 +156,9 @@ def _compile(provider: Provider, settings: SourceSettings, path: KeyPath, report
 def _culprit(text: str, settings: SourceSettings, path: KeyPath, report: Report) -> tuple[KeyPath, str]:
     """Return the key that the message is about, and the message without its name."""
     option, colon, rest = text.partition(": ")
-    if colon and (*path, option) in report.document.values:
-        return (*path, option), rest
+    for place in ((*path, *option.split(".")), (*path, option.partition(".")[0])):
+        if colon and place in report.document.values:
+            return place, rest if place[-1] == option.rpartition(".")[2] else text
     for index, secret in enumerate(settings.secrets):
         if f"secret {secret.label!r}" in text:
             return (*path, "secrets", index), text

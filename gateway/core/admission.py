@@ -5,7 +5,7 @@ Nothing is parsed before the signature holds, and nothing here raises for anythi
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -44,6 +44,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_us: int
     delivery_id: str
     keys: Mapping[str, bytes] = msgspec.field(default_factory=lambda: NO_KEYS)
+
+
+class Verified(NamedTuple):
+    """The label of the secret that matched, and arrival minus signing in seconds, None where no time is signed."""
+
+    label: str
+    age: float | None
 
 
 class Events(msgspec.Struct, frozen=True, gc=False):

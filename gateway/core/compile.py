@@ -8,15 +8,18 @@ from functools import partial
 from gateway.core.deciding import BodyStamp, Gate, Question, decide
 from gateway.core.expressions import Expression, parse_expression
 from gateway.core.identity import Naming, identifier
-from gateway.core.provider import DAY, Provider, Scheme
-from gateway.core.sending import sender
+from gateway.core.outgoing import Ask
+from gateway.core.provider import DAY, Provider, Scheme, Terms
+from gateway.core.sending import sealer, sender, unsigned_sender
 from gateway.core.signing import Labelled, checker, fits
-from gateway.core.source import Secret, SignedRequest, SignRequest, Source, SourceOptions
-from gateway.core.verifying import Stamps, Verifier
+from gateway.core.source import Secret, SignedRequest, SignRequest, Source, SourceOptions, Verification
+from gateway.core.verifying import UNVERIFIED, Open, Stamps, signs, verifier_of
 
 SHORTEST_WINDOW = 7 * DAY
 LONGEST_DEADLINE = 2.5
 DEADLINE_UNKNOWN = 0.8
+FETCHED = "fetched"
+"""The label of deliveries that a fetched key proves."""
 
 _NEVER_KEPT = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _SECRETIVE = re.compile(r"signature|secret|token|password|api-?key|credential|hmac")
@@ -34,23 +37,17 @@ def compile_source(
     """
     options = options or SourceOptions()
     provider = _with_order(provider, options.order_by)
-    _check_secrets(provider, secrets)
-    _check_url(options.public_url, needed=provider.needs_public_url)
-    if options.tolerance is not None and all(scheme.timestamp is None for scheme in provider.schemes):
-        raise ValueError(f"tolerance: {provider.title} signs no timestamp; remove it")
-    naming = Naming(
-        source=name,
-        provider=provider.name,
-        body_varies=provider.body_varies,
-        max_elements=provider.max_elements,
-        keep=_kept(provider, options.keep_headers),
-    )
+    unverified = _unverified(provider, secrets, options)
+    if unverified:
+        provider = replace(provider, schemes=(Scheme(),))
+    _check(provider, secrets, options)
+    terms = Terms(secrets=secrets, url=options.public_url, tolerance=options.tolerance, values=options.values)
+    naming = _naming(provider, name, options, unverified=unverified)
     placed = [_placed(scheme, secrets) for scheme in provider.schemes]
     gates = [
-        _gate(provider, scheme, labelled, options, naming)
+        _gate(provider, scheme, labelled, terms, naming)
         for scheme, labelled in zip(provider.schemes, placed, strict=True)
     ]
-    used = [gate for gate, labelled in zip(gates, placed, strict=True) if labelled]
     return Source(
         name=name,
         provider=provider.name,
@@ -63,12 +60,90 @@ def compile_source(
         rate=options.rate,
         allow_ips=options.allow_ips,
         content_types=options.content_types,
-        labels=tuple(secret.label for secret in secrets),
-        id_is_signed=all(gate.identifier.id_is_signed for gate in used),
+        labels=_labels(provider, secrets, unverified=unverified),
+        id_is_signed=_id_is_signed(provider, placed, gates),
         accepted=provider.accepted,
         admit=gates[0].admit if len(gates) == 1 else partial(decide, gates),
-        sign=_sender(provider, placed, secrets, options.public_url),
+        sign=unsigned_sender(provider) if unverified else _sender(provider, placed, terms),
+        verification="none" if unverified else verification(provider),
+        key_request=None if provider.key_request is None else partial(_key_request, provider.key_request, terms),
+        pairs=provider.secrets == "paired",
     )
+
+
+def _naming(provider: Provider, name: str, options: SourceOptions, *, unverified: bool) -> Naming:
+    return Naming(
+        source=name,
+        provider=provider.name,
+        body_varies=provider.body_varies,
+        max_elements=provider.max_elements,
+        keep=_kept(provider, options.keep_headers),
+        decode=provider.decode,
+        unverified=unverified,
+    )
+
+
+def _id_is_signed(provider: Provider, placed: Sequence[Sequence[Labelled]], gates: Sequence[Gate]) -> bool:
+    """Return whether the signature covers the id under every scheme that this source can meet."""
+    schemes = zip(gates, provider.schemes, placed, strict=True)
+    used = [gate for gate, scheme, labelled in schemes if labelled or scheme.prover is not None]
+    return bool(used) and all(gate.identifier.id_is_signed for gate in used)
+
+
+def verification(provider: Provider) -> Verification:
+    """Return whether a signature proves its deliveries, a shared token alone, or nothing of its own."""
+    if any(signs(scheme) for scheme in provider.schemes):
+        return "signature"
+    return "none" if provider.secrets == "optional" else "token"
+
+
+def _key_request(make: Callable[[str, Terms], Ask], terms: Terms, ref: str) -> Ask:
+    return make(ref, terms)
+
+
+def _unverified(provider: Provider, secrets: Sequence[Secret], options: SourceOptions) -> bool:
+    """Return whether deliveries are taken unproved, which an operator must have asked for."""
+    if provider.secrets == "optional" and not secrets:
+        if not options.allow_unverified:
+            raise ValueError(
+                f"secrets: {provider.title} signs nothing, so anyone could send; configure {provider.key_hint}, "
+                "or set allow_unverified: true"
+            )
+        return True
+    if options.allow_unverified:
+        raise ValueError("allow_unverified: deliveries are verified by a secret here; remove it")
+    return False
+
+
+def _labels(provider: Provider, secrets: Sequence[Secret], *, unverified: bool) -> tuple[str, ...]:
+    if unverified:
+        return (UNVERIFIED,)
+    if provider.secrets == "none":
+        return (FETCHED,)
+    return tuple(secret.label for secret in secrets)
+
+
+def _check(provider: Provider, secrets: Sequence[Secret], options: SourceOptions) -> None:
+    _check_secrets(provider, secrets)
+    _check_settings(provider, options.values)
+    _check_url(options.public_url, needed=provider.needs_public_url)
+    if options.tolerance is not None and not any(scheme.timestamp for scheme in provider.schemes):
+        raise ValueError(f"tolerance: {provider.title} signs no timestamp; remove it")
+
+
+def _check_settings(provider: Provider, values: Mapping[str, tuple[str, ...]]) -> None:
+    for name, texts in values.items():
+        if name not in provider.settings:
+            known = ", ".join(provider.settings) or "it has none"
+            raise ValueError(f"settings.{name}: {provider.title} has no such setting; there are: {known}")
+        setting = provider.settings[name]
+        if len(texts) > 1 and not setting.many:
+            raise ValueError(f"settings.{name}: one text is needed: {setting.hint}")
+        if not all(text.strip() and re.fullmatch(setting.pattern or ".+", text, re.DOTALL) for text in texts):
+            raise ValueError(f"settings.{name}: does not fit; needed is {setting.hint}")
+    for name, setting in provider.settings.items():
+        if setting.needed and not values.get(name):
+            raise ValueError(f"settings.{name}: is needed: {setting.hint}")
 
 
 def deadline(provider: Provider) -> float:
@@ -98,17 +173,20 @@ def _with_order(provider: Provider, order_by: str | None) -> Provider:
 
 
 def _check_secrets(provider: Provider, secrets: Sequence[Secret]) -> None:
-    if not secrets:
+    if secrets and provider.secrets == "none":
+        raise ValueError(f"secrets: {provider.title} signs with keys that are fetched; remove them")
+    if not secrets and provider.secrets == "needed":
         raise ValueError(f"secrets: at least one is needed: {provider.key_hint}")
     if len({secret.label for secret in secrets}) < len(secrets):
         raise ValueError("secrets: two have the same label")
     macs = [mac for scheme in provider.schemes for mac in scheme.macs]
+    proved = any(scheme.prover for scheme in provider.schemes)
     for secret in secrets:
         if not secret.text.strip():
             raise ValueError(f"secret {secret.label!r} is empty")
         if secret.text != secret.text.strip():
             raise ValueError(f"secret {secret.label!r} has white space around it")
-        if not any(fits(mac, secret.text) for mac in macs):
+        if not proved and not any(fits(mac, secret.text) for mac in macs):
             raise ValueError(f"secret {secret.label!r} is of another kind; needed is {provider.key_hint}")
 
 
@@ -123,7 +201,7 @@ def _check_url(url: str | None, *, needed: bool) -> None:
 
 def _kept(provider: Provider, wanted: Sequence[str]) -> tuple[tuple[bytes, str], ...]:
     names = dict.fromkeys(provider.keep_headers)
-    proofs = {scheme.header.lower() for scheme in provider.schemes}
+    proofs = {name.lower() for scheme in provider.schemes for name in (scheme.header, *scheme.also)}
     for asked in wanted:
         header = asked.lower()
         if _HEADER_NAME.fullmatch(header) is None:
@@ -147,27 +225,25 @@ def _placed(scheme: Scheme, secrets: Sequence[Secret]) -> tuple[Labelled, ...]:
     return tuple(placed)
 
 
-def _gate(
-    provider: Provider, scheme: Scheme, placed: Sequence[Labelled], options: SourceOptions, naming: Naming
-) -> Gate:
+def _gate(provider: Provider, scheme: Scheme, placed: Sequence[Labelled], terms: Terms, naming: Naming) -> Gate:
     stamp = scheme.timestamp
     in_body = f"json:{stamp.json}" if stamp is not None and stamp.json else ""
     asked = [text for challenge in provider.challenges for text in (challenge.when, challenge.answer)]
     named = identifier(scheme, provider.shapes, naming, [*asked, in_body])
     return Gate(
         applies=_applies(scheme.when),
-        verifier=Verifier(scheme, placed, url=options.public_url, tolerance=options.tolerance),
+        verifier=Open() if naming.unverified else verifier_of(scheme, placed, terms),
         identifier=named,
         questions=tuple(
             Question(
-                when=Expression(challenge.when, named.scope),
-                equals=challenge.equals,
+                challenge=challenge,
+                when=Expression(challenge.when, named.scope) if challenge.when else None,
                 answer=Expression(challenge.answer, named.scope) if challenge.answer else None,
-                signed=challenge.signed,
+                terms=terms,
             )
             for challenge in provider.challenges
         ),
-        body_stamp=BodyStamp(Expression(in_body, named.scope), Stamps(stamp, options.tolerance))
+        body_stamp=BodyStamp(Expression(in_body, named.scope), Stamps(stamp, terms.tolerance))
         if stamp is not None and in_body
         else None,
     )
@@ -181,13 +257,16 @@ def _applies(when: str | Callable[[Mapping[bytes, bytes]], bool]) -> Callable[[M
 
 
 def _sender(
-    provider: Provider, placed: Sequence[Sequence[Labelled]], secrets: Sequence[Secret], url: str | None
+    provider: Provider, placed: Sequence[Sequence[Labelled]], terms: Terms
 ) -> Callable[[SignRequest], SignedRequest] | None:
     """Return the signer with the first secret that can sign; of its schemes the last, which is the usual one."""
-    for secret in secrets:
+    for scheme in reversed(provider.schemes):
+        if scheme.seal is not None:
+            return sealer(provider, scheme, scheme.seal, terms)
+    for secret in terms.secrets:
         for scheme, labelled in zip(reversed(provider.schemes), reversed(placed), strict=True):
             for candidate in labelled:
-                sign = sender(provider, scheme, candidate, url) if candidate.label == secret.label else None
+                sign = sender(provider, scheme, candidate, terms) if candidate.label == secret.label else None
                 if sign is not None:
                     return sign
     return None

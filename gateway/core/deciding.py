@@ -1,14 +1,18 @@
 """The decision about a delivery, for one scheme with its secrets: verify, then answer a challenge or identify."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.core.admission import Admission, Handshake, Rejected, Request
+import msgspec
+
+from gateway.core.admission import Admission, Handshake, Rejected, Request, Verified
 from gateway.core.expressions import Document, Expression
 from gateway.core.identity import Identifier
+from gateway.core.provider import Challenge, Terms
 from gateway.core.source import Ack
 from gateway.core.times import to_micros
-from gateway.core.verifying import Stamps, Verified, Verifier
+from gateway.core.verifying import AnyVerifier, Stamps
 
 LONGEST_ANSWER = 1_024
 LONGEST_UNSIGNED = 4_096
@@ -16,23 +20,40 @@ LONGEST_UNSIGNED = 4_096
 _ANSWER_HEADERS = (("x-content-type-options", "nosniff"),)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A challenge, compiled."""
 
-    when: Expression
-    equals: str
+    challenge: Challenge
+    when: Expression | None
     answer: Expression | None
-    signed: bool
+    terms: Terms
 
-    def ack(self, document: Document) -> Ack | None:
+    def asked(self, request: Request, document: Document) -> Handshake | None:
         """Return the answer, None where the delivery is not this challenge or has nothing to echo."""
-        if self.when.text(document) != self.equals:
+        challenge = self.challenge
+        if challenge.methods and request.method not in challenge.methods:
             return None
+        if self.when is not None:
+            value = self.when.text(document)
+            if value is None or challenge.equals not in (None, value):
+                return None
+        if challenge.reply is not None:
+            return challenge.reply(request, self.terms)
         text = "" if self.answer is None else self.answer.text(document)
         if text is None or len(text) > LONGEST_ANSWER:
             return None
-        return Ack(body=text.encode("utf-8", "replace"), content_type="text/plain", headers=_ANSWER_HEADERS)
+        return Handshake(self._ack(text))
+
+    def _ack(self, text: str) -> Ack:
+        challenge = self.challenge
+        body = challenge.template.replace("{}", json.dumps(text)) if challenge.template else text
+        return Ack(
+            status=challenge.status,
+            body=body.encode("utf-8", "replace"),
+            content_type=challenge.content_type,
+            headers=_ANSWER_HEADERS,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +81,7 @@ class Gate:
     """One scheme of a source."""
 
     applies: Callable[[Mapping[bytes, bytes]], bool]
-    verifier: Verifier
+    verifier: AnyVerifier
     identifier: Identifier
     questions: tuple[Question, ...]
     body_stamp: BodyStamp | None
@@ -68,7 +89,7 @@ class Gate:
     def admit(self, request: Request, now_us: int) -> Admission:
         """Return the decision."""
         verified = self.verifier.verify(request, now_us)
-        if isinstance(verified, Rejected):
+        if not isinstance(verified, Verified):
             return self._unsigned_answer(request) or verified
         document = self.identifier.document(request)
         if self.body_stamp is not None:
@@ -76,19 +97,19 @@ class Gate:
             if isinstance(verified, Rejected):
                 return verified
         for question in self.questions:
-            ack = question.ack(document)
-            if ack is not None:
-                return Handshake(ack, verified.label, verified.age)
+            answered = question.asked(request, document)
+            if answered is not None:
+                return msgspec.structs.replace(answered, secret=verified.label, signature_age=verified.age)
         return self.identifier.events(request, document, verified)
 
     def _unsigned_answer(self, request: Request) -> Handshake | None:
-        unsigned = [question for question in self.questions if not question.signed]
+        unsigned = [question for question in self.questions if not question.challenge.signed]
         size = len(request.body) + len(request.query)
         if not unsigned or size > LONGEST_UNSIGNED or not self.verifier.unsigned(request):
             return None
         document = self.identifier.document(request)
-        acks = (question.ack(document) for question in unsigned)
-        return next((Handshake(ack) for ack in acks if ack is not None), None)
+        answers = (question.asked(request, document) for question in unsigned)
+        return next((answer for answer in answers if answer is not None), None)
 
 
 def decide(gates: Sequence[Gate], request: Request, now_us: int) -> Admission:

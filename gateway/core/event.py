@@ -21,6 +21,7 @@ Flag = Literal[
     "suspected_replay",  # an old body came under a new unsigned id
     "type_unsigned",  # the event's type was read from a header the signature does not cover
     "opaque",  # verified, but the body does not parse
+    "unverified",  # nothing proves who sent it; its source has `allow_unverified`
 ]
 T = TypeVar("T")
 

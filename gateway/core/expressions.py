@@ -8,6 +8,8 @@
                 | query:FIELD                 a field of the query string
                 | body:sha256                 the digest of the event's bytes
                 | batch:index                 the element's place in a batch
+                | root:PATH                   of a batch's event, a value of the whole body
+                | outer:PATH                  the same of the element that holds it, where array stands in array
                 | 'TEXT'                      the text itself
 
 A value is a text, or a number written in decimal. Null, booleans, objects, lists and empty texts are no value.
@@ -22,8 +24,9 @@ from typing import NamedTuple
 from gateway.core.forms import form_fields
 from gateway.core.paths import Getter, Path, Skim, parse_path
 
-TERM_KINDS = ("header", "json", "form", "query", "body", "batch")
+TERM_KINDS = ("header", "json", "form", "query", "body", "batch", "root", "outer")
 _FIXED = {"body": "sha256", "batch": "index"}
+_PATHS = frozenset({"json", "root", "outer"})
 
 
 class Term(NamedTuple):
@@ -54,7 +57,7 @@ def _term(text: str) -> Term:
     if not colon or kind not in TERM_KINDS or not name:
         message = f"{text!r} is no term; write header:NAME, json:PATH, form:FIELD, query:FIELD, body:sha256 or 'text'"
         raise ValueError(message)
-    if kind == "json":
+    if kind in _PATHS:
         parse_path(name)
     if kind in _FIXED and name != _FIXED[kind]:
         message = f"{text!r} is no term; write {kind}:{_FIXED[kind]}"
@@ -62,24 +65,53 @@ def _term(text: str) -> Term:
     return Term(kind, name.lower() if kind == "header" else name)
 
 
-def json_paths(expressions: Iterable[str]) -> list[Path]:
-    """Return every JSON path that the expressions read."""
+def json_paths(expressions: Iterable[str], kind: str = "json") -> list[Path]:
+    """Return every JSON path that the expressions read, by terms of that kind."""
     joins = [join for text in expressions for join in parse_expression(text)]
-    return [parse_path(term.name) for join in joins for term in join if term.kind == "json"]
+    return [parse_path(term.name) for join in joins for term in join if term.kind == kind]
 
 
 class Document:
-    """What expressions read: one event's bytes and the headers it came with, each part parsed at its first use."""
+    """What expressions read: one event's bytes and the headers it came with, each part parsed at its first use.
 
-    __slots__ = ("_form", "_query", "_skim", "_tree", "body", "form_encoded", "headers", "index", "opaque", "query")
+    `outer` and `root` are what stands around the element of a batch, None elsewhere.
+    """
 
-    def __init__(self, skim: Skim, headers: Mapping[bytes, bytes], body: bytes, *, form: bool, query: bytes) -> None:
+    __slots__ = (
+        "_decode",
+        "_form",
+        "_query",
+        "_skim",
+        "_tree",
+        "body",
+        "form_encoded",
+        "headers",
+        "index",
+        "opaque",
+        "outer",
+        "query",
+        "root",
+    )
+
+    def __init__(
+        self,
+        skim: Skim,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        *,
+        form: bool,
+        query: bytes,
+        decode: Callable[[bytes, str], bytes | None] | None = None,
+    ) -> None:
         self.headers = headers
         self.body = body
         self.form_encoded = form
         self.query = query
         self.index: int | None = None
         self.opaque = False
+        self.outer: Document | None = None
+        self.root: Document | None = None
+        self._decode = decode
         self._skim = skim
         self._tree: object = _UNREAD
         self._form: dict[str, str] | None = None
@@ -103,18 +135,31 @@ class Document:
             self._query = self._fields(self.query)
         return self._query
 
+    def content(self) -> bytes | None:
+        """Return the JSON that stands for the body, None where a body of another form cannot be read."""
+        if self._decode is None:
+            return self.body
+        return self._decode(self.body, self.headers.get(b"content-type", b"").decode("latin-1"))
+
     def _parse(self) -> object:
+        if self._decode is not None:
+            return self._skimmed(self.content())
         body = self.body
         if self.form_encoded:
             payload = self.form().get("payload")
             if not payload:
                 return None
             body = payload.encode()
+        return self._skimmed(body)
+
+    def _skimmed(self, content: bytes | None) -> object:
         try:
-            return self._skim.decode(body)
+            if content is not None:
+                return self._skim.decode(content)
         except ValueError:
-            self.opaque = True
-            return None
+            pass
+        self.opaque = True
+        return None
 
     def _fields(self, text: bytes) -> dict[str, str]:
         pairs = form_fields(text)
@@ -143,6 +188,8 @@ class Scope:
     signed_headers: frozenset[str]
     signs_body: bool
     signs_query: bool
+    outer: Skim | None = None
+    root: Skim | None = None
 
     def header(self, name: str) -> str:
         """Return the header that a name or an `@alias` stands for.
@@ -235,6 +282,8 @@ def _term_reader(term: Term, scope: Scope) -> Reader:
     name = term.name
     if term.kind == "json":
         return _json_reader(scope.skim.getter(parse_path(name)))
+    if term.kind in _PATHS:
+        return _around_reader(term, scope)
     if term.kind == "header":
         return _header_reader(scope.header(name).encode("latin-1"))
     readers: dict[str, Reader] = {
@@ -253,6 +302,20 @@ def _json_reader(get: Getter) -> Reader:
         return value if type(value) in _SCALARS else None
 
     return read
+
+
+def _around_reader(term: Term, scope: Scope) -> Reader:
+    """Read what stands around an element: for an event that is none of a batch, the body itself stands for both."""
+    outside = scope.outer if term.kind == "outer" else scope.root
+    if outside is None:
+        return lambda _: None
+    read = _json_reader(outside.getter(parse_path(term.name)))
+
+    def around(document: Document) -> object:
+        place = document.outer if term.kind == "outer" else document.root
+        return None if place is None else read(place)
+
+    return around
 
 
 def _header_reader(name: bytes) -> Reader:

@@ -6,18 +6,18 @@ event says so in its flags; a body that does not parse is one opaque event.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.core.admission import Events, Rejected, Request
+from gateway.core.admission import Events, Rejected, Request, Verified
 from gateway.core.event import Event, Flag, body_bound_digest, identity_digest
 from gateway.core.expressions import Document, Expression, Scope, as_text, body_digest, json_paths
 from gateway.core.forms import is_form
-from gateway.core.paths import Skim, Split
+from gateway.core.paths import Element, Skim, Split
 from gateway.core.provider import Scheme, Shape
 from gateway.core.times import to_micros
-from gateway.core.verifying import GETS, Verified, signed_headers, value_of
+from gateway.core.verifying import GETS, hooked, signed_headers, signs, value_of
 
 LONGEST_ID = 255
 UNKNOWN_TYPE = "unknown"
@@ -33,6 +33,8 @@ class Naming(NamedTuple):
     body_varies: bool
     max_elements: int
     keep: tuple[tuple[bytes, str], ...]
+    decode: Callable[[bytes, str], bytes | None] | None = None
+    unverified: bool = False
 
 
 class _Fields(NamedTuple):
@@ -45,6 +47,7 @@ class _Fields(NamedTuple):
     time_unit: str
     key: Expression
     split: Split | None
+    context: tuple[tuple[str, Expression], ...] = ()
 
 
 class _Delivery(NamedTuple):
@@ -77,7 +80,9 @@ class Identifier:
         headers = request.headers
         if request.repeated:
             headers = {name: value for name, value in headers.items() if name not in request.repeated}
-        return Document(self.scope.skim, headers, value_of(request), form=form, query=request.query)
+        return Document(
+            self.scope.skim, headers, value_of(request), form=form, query=request.query, decode=self._naming.decode
+        )
 
     def events(self, request: Request, document: Document, verified: Verified) -> Events | Rejected:
         """Return the delivery's events, or the refusal of a batch with too many."""
@@ -89,13 +94,14 @@ class Identifier:
             None if content_type is None else content_type.decode("latin-1"),
             self._kept(document.headers),
         )
-        elements = None if shape.split is None else _elements(shape.split, document.body)
+        elements = None if shape.split is None else _elements(shape.split, document.content())
         if elements is None:
             return Events((self._event(shape, delivery, document),), verified.label, verified.age)
         if len(elements) > self._naming.max_elements:
             return Rejected("batch_too_large", verified.age)
+        root = self._around(document, self.scope.root, document.content())
         events = tuple(
-            self._element(shape, delivery, document, bytes(element), index) for index, element in enumerate(elements)
+            self._element(shape, delivery, root or document, element, index) for index, element in enumerate(elements)
         )
         return Events(events, verified.label, verified.age)
 
@@ -108,14 +114,26 @@ class Identifier:
     def _kept(self, headers: Mapping[bytes, bytes]) -> Mapping[str, str]:
         return {name: headers[raw].decode("latin-1") for raw, name in self._naming.keep if raw in headers}
 
-    def _element(self, shape: _Fields, delivery: _Delivery, whole: Document, body: bytes, index: int) -> Event:
-        document = Document(self.scope.skim, whole.headers, body, form=False, query=whole.query)
+    def _around(
+        self, whole: Document, skim: Skim | None, content: bytes | memoryview | bytearray | None
+    ) -> Document | None:
+        if skim is None or content is None:
+            return None
+        return Document(skim, whole.headers, bytes(content), form=False, query=whole.query)
+
+    def _element(self, shape: _Fields, delivery: _Delivery, whole: Document, element: Element, index: int) -> Event:
+        document = Document(self.scope.skim, whole.headers, bytes(element.raw), form=False, query=whole.query)
         document.index = index
+        document.root = whole
+        document.outer = self._around(whole, self.scope.outer, element.outer)
+        context = {name: text for name, expression in shape.context if (text := expression.text(document))}
+        if context:
+            delivery = delivery._replace(headers={**delivery.headers, **context})
         return self._event(shape, delivery, document)
 
     def _event(self, shape: _Fields, delivery: _Delivery, document: Document) -> Event:
         naming, request, body = self._naming, delivery.request, document.body
-        flags: list[Flag] = []
+        flags: list[Flag] = ["unverified"] if naming.unverified else []
         event_id, id_signed = _event_id(shape.id, document, flags)
         event_type = _event_type(shape.type, document, flags)
         time_us = to_micros(shape.time.find(document).value, "ms" if shape.time_unit == "ms" else "s")
@@ -152,20 +170,26 @@ def identifier(scheme: Scheme, shapes: Sequence[Shape], naming: Naming, extra: S
     Raises:
         ValueError: an expression is none.
     """
-    texts = [text for shape in shapes for text in (shape.when, shape.id, shape.type, shape.time, shape.key)]
+    texts = [
+        text
+        for shape in shapes
+        for text in (shape.when, shape.id, shape.type, shape.time, shape.key, *shape.context.values())
+    ]
     scope = scope_of(scheme, Skim(json_paths([*texts, *extra])))
+    around = {kind: Skim(paths) for kind in ("outer", "root") if (paths := json_paths(texts, kind))}
+    scope = replace(scope, outer=around.get("outer"), root=around.get("root"))
     return Identifier(naming, scope, [_fields(shape, scope) for shape in shapes])
 
 
 def scope_of(scheme: Scheme, skim: Skim) -> Scope:
     """Return what the scheme makes of names, and what its signature covers."""
-    signing = any(mac.algorithm != "none" for mac in scheme.macs)
+    signed = frozenset(scheme.covers if hooked(scheme) else scheme.message) if signs(scheme) else frozenset()
     return Scope(
         skim=skim,
         aliases=scheme.aliases,
         signed_headers=signed_headers(scheme),
-        signs_body=signing and (scheme.rule is not None or "body" in scheme.message),
-        signs_query=signing and (scheme.rule is not None or bool({"url", "query"} & set(scheme.message))),
+        signs_body="body" in signed,
+        signs_query=not signed.isdisjoint({"url", "query"}),
     )
 
 
@@ -179,12 +203,13 @@ def _fields(shape: Shape, scope: Scope) -> _Fields:
         time_unit=shape.time_unit,
         key=Expression(shape.key, scope),
         split=Split(shape.split) if shape.split else None,
+        context=tuple((name.lower(), Expression(text, scope)) for name, text in shape.context.items()),
     )
 
 
-def _elements(split: Split, body: bytes) -> Sequence[bytes | bytearray | memoryview] | None:
+def _elements(split: Split, content: bytes | None) -> Sequence[Element] | None:
     try:
-        return split.elements(body)
+        return None if content is None else split.elements(content)
     except ValueError:
         return None
 

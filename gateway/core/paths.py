@@ -8,10 +8,10 @@ UTF-8, say). Such an event is kept with its id, and `Event.json` raises `ValueEr
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from types import GenericAlias
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ Raws = list[msgspec.Raw]
 
 # Signs of the expression notation stand in no name, so that a slip there is not taken for one.
 _STEP = re.compile(r"\.?([^.\[\]|+'\"\\\x00-\x1f]+)|\[([0-9]{1,4})\]")
-_EVERY = "[*]"
+_EVERY, _LINES = "[*]", "lines"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -133,15 +133,55 @@ def _element(tree: object, index: int) -> object:
     return None
 
 
+class Element(NamedTuple):
+    """An element of a batch with its exact bytes, and those of the outer element where array stands in array."""
+
+    raw: bytes | bytearray | memoryview
+    outer: bytes | bytearray | memoryview | None = None
+
+
 class Split:
-    """The reader of a batch: `[*]` for an array at the top, `events[*]` for one below. `json:` may stand before it."""
+    """The reader of a batch.
+
+    `[*]` is an array at the top, `events[*]` one below, `entry[*].changes[*]` all arrays in an array, `lines` lines or
+    an array. `json:` may stand before it.
+    """
 
     def __init__(self, text: str) -> None:
         place = text.removeprefix("json:").removeprefix("$")
+        self._lines = place == _LINES
+        place = _EVERY if self._lines else place
         if not place.endswith(_EVERY):
             message = f"{text!r} names no array; end it with [*], such as [*] or events[*]"
             raise ValueError(message)
-        place = place.removesuffix(_EVERY).removeprefix(".")
+        first, _, second = place.removesuffix(_EVERY).partition(_EVERY + ".")
+        self._first = _Array(first)
+        self._second = _Array(second) if second else None
+
+    def elements(self, body: bytes) -> Sequence[Element] | None:
+        """Return the elements, or None where there is no array.
+
+        Raises:
+            ValueError: the body is not JSON.
+        """
+        if self._lines and not body.lstrip().startswith(b"["):
+            return [Element(line) for line in body.splitlines() if line.strip()]
+        found = self._first.elements(body)
+        if found is None or self._second is None:
+            return None if found is None else [Element(raw) for raw in found]
+        return [element for raw in found for element in _inner(self._second, bytes(raw))]
+
+
+def _inner(array: "_Array", outer: bytes) -> Sequence[Element]:
+    found = array.elements(outer)
+    return [Element(outer)] if found is None else [Element(raw, outer) for raw in found]
+
+
+class _Array:
+    """The reader of one array: at the top for an empty place, else below it."""
+
+    def __init__(self, place: str) -> None:
+        place = place.removeprefix(".")
         self._list = msgspec.json.Decoder(Raws)
         self._find: Callable[[bytes], bytes | msgspec.Raw | None] = lambda body: body
         if place:

@@ -1,23 +1,25 @@
 """Signing of test deliveries: a request that the compiled source will accept, as the provider would send it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import quote
 
 from gateway.core.admission import RefusedReason, Request
 from gateway.core.event import from_micros
-from gateway.core.provider import Message, Provider, Scheme, Timestamp
+from gateway.core.provider import Message, Provider, Scheme, Terms, Timestamp
 from gateway.core.signing import Labelled
 from gateway.core.source import SignedRequest, SignRequest
 from gateway.core.verifying import GETS, message_rule
 
+Sign = Callable[[SignRequest], SignedRequest]
 
-def sender(
-    provider: Provider, scheme: Scheme, secret: Labelled, url: str | None
-) -> Callable[[SignRequest], SignedRequest] | None:
+
+def sender(provider: Provider, scheme: Scheme, secret: Labelled, terms: Terms) -> Sign | None:
     """Return the function that signs with `secret`, or None where only the provider can."""
-    if secret.checker.sign((b"",)) is None:
+    if scheme.claims is not None or secret.checker.sign((b"",)) is None:
         return None
-    messages = message_rule(scheme, url)
-    templates = {_named(scheme, name): template for name, template in provider.sends.items()}
+    messages = message_rule(scheme, terms)
+    templates = _templates(provider, scheme)
 
     def sign(asked: SignRequest) -> SignedRequest:
         headers = {"content-type": asked.content_type, **_filled(templates, asked)}
@@ -26,10 +28,43 @@ def sender(
         request = _request(asked, query, headers)
         message = _first(messages(request, stamp.encode()))
         signature = (secret.prefix + (secret.checker.sign(message) or b"")).decode("latin-1")
-        headers |= _proof(scheme, stamp, signature)
+        if scheme.query:
+            query = b"&".join(part for part in (query, f"{scheme.query}={quote(signature)}".encode()) if part)
+        else:
+            headers |= _proof(scheme, stamp, signature)
         return SignedRequest(method=asked.method, query=query, headers=headers, body=request.body)
 
     return sign
+
+
+def sealer(
+    provider: Provider, scheme: Scheme, seal: Callable[[Terms, SignRequest], SignedRequest], terms: Terms
+) -> Sign:
+    """Return the function that signs as the scheme's own code does."""
+    templates = _templates(provider, scheme)
+
+    def sign(asked: SignRequest) -> SignedRequest:
+        sealed = seal(terms, asked)
+        return replace(
+            sealed, headers={"content-type": asked.content_type, **_filled(templates, asked), **sealed.headers}
+        )
+
+    return sign
+
+
+def unsigned_sender(provider: Provider) -> Sign:
+    """Return what sends the example as it is, for sources that nothing proves."""
+    templates = _templates(provider, provider.schemes[-1])
+
+    def send(asked: SignRequest) -> SignedRequest:
+        headers = {"content-type": asked.content_type, **_filled(templates, asked)}
+        return SignedRequest(method=asked.method, query=asked.query, headers=headers, body=asked.body)
+
+    return send
+
+
+def _templates(provider: Provider, scheme: Scheme) -> Mapping[str, str]:
+    return {_named(scheme, name): template for name, template in provider.sends.items()}
 
 
 def _first(built: Sequence[Message] | RefusedReason) -> Message:

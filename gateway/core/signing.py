@@ -1,17 +1,19 @@
-"""Keys and signatures: the one module that knows cryptography.
+"""Keys and signatures: with `asymmetric` the one place that knows cryptography.
 
 Signatures are compared as bytes in constant time, in the form the header writes them: what is not exactly the right
 text does not match, so that nothing has to be decoded, and nothing can raise, before the comparison.
 """
 
 import binascii
+import hashlib
 import hmac
-from collections.abc import Callable, Iterable
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.core.asymmetric import Kind, PrivateKey, PublicKey, private_key, public_key, signed, verifies
 from gateway.core.provider import Encoding, Key, Mac, Message
 
 _PUBLIC, _PRIVATE = "whpk_", "whsk_"
@@ -71,11 +73,14 @@ def checker(mac: Mac, text: str) -> Checker:
     Raises:
         ValueError: the text is no such key. The message does not hold it.
     """
-    if mac.algorithm == "ed25519":
-        return _ed25519(mac, text)
+    kind = _KINDS.get(mac.algorithm)
+    if kind is not None:
+        return _asymmetric(kind, mac, text)
     key = _key_bytes(mac.key, text.removeprefix(mac.key.prefix))
     if mac.algorithm == "none":
         return _Equality(_ENCODERS[mac.encoding](key))
+    if mac.algorithm == "sha256":
+        return _Plain(key, mac.encoding)
     return _Hmac(key, mac.algorithm.removeprefix("hmac-"), mac.encoding)
 
 
@@ -83,6 +88,10 @@ def _key_bytes(key: Key, text: str) -> bytes:
     try:
         if key.encoding == "utf8":
             decoded = text.encode()
+        elif key.encoding == "nfkd":
+            decoded = unicodedata.normalize("NFKD", text).encode()
+        elif key.encoding == "sha1":
+            decoded = hashlib.sha1(text.encode(), usedforsecurity=False).digest()
         elif key.encoding == "hex":
             decoded = binascii.unhexlify(text)
         else:
@@ -134,16 +143,41 @@ class _Equality:
         return bool(candidate)
 
 
-class _Ed25519:
-    __slots__ = ("_encoding", "_private", "_public")
+class _Plain:
+    """The plain digest of the secret and the message (HubSpot's first versions)."""
 
-    def __init__(self, public: Ed25519PublicKey, private: Ed25519PrivateKey | None, encoding: Encoding) -> None:
+    __slots__ = ("_encode", "_encoding", "_started")
+
+    def __init__(self, key: bytes, encoding: Encoding) -> None:
+        self._started = hashlib.sha256(key)
+        self._encode = _ENCODERS[encoding]
+        self._encoding = encoding
+
+    def sign(self, message: Message) -> bytes:
+        digest = self._started.copy()
+        for part in message:
+            digest.update(part)
+        return self._encode(digest.digest())
+
+    def matches(self, message: Message, candidates: Iterable[bytes]) -> bool:
+        expected, encoding = self.sign(message), self._encoding
+        return any(hmac.compare_digest(expected, fold(encoding, candidate)) for candidate in candidates)
+
+    def well_formed(self, candidate: bytes) -> bool:
+        return len(fold(self._encoding, candidate)) == len(self.sign((b"",)))
+
+
+class _Asymmetric:
+    __slots__ = ("_encoding", "_private", "_public", "_sizes")
+
+    def __init__(self, public: PublicKey, private: PrivateKey | None, encoding: Encoding, sizes: range) -> None:
         self._public = public
         self._private = private
         self._encoding = encoding
+        self._sizes = sizes
 
     def sign(self, message: Message) -> bytes | None:
-        return None if self._private is None else _ENCODERS[self._encoding](self._private.sign(b"".join(message)))
+        return None if self._private is None else _ENCODERS[self._encoding](signed(self._private, b"".join(message)))
 
     def matches(self, message: Message, candidates: Iterable[bytes]) -> bool:
         joined = b"".join(message)
@@ -154,13 +188,7 @@ class _Ed25519:
 
     def _verifies(self, message: bytes, candidate: bytes) -> bool:
         signature = self._decoded(candidate)
-        if signature is None:
-            return False
-        try:
-            self._public.verify(signature, message)
-        except InvalidSignature:
-            return False
-        return True
+        return signature is not None and verifies(self._public, message, signature)
 
     def _decoded(self, candidate: bytes) -> bytes | None:
         try:
@@ -173,22 +201,33 @@ class _Ed25519:
             return None
         # Written again, since base64 has spare bits that decoding would let anyone change.
         canonical = _ENCODERS[self._encoding](signature) == fold(self._encoding, candidate)
-        return signature if canonical and len(signature) == _ED25519_SIGNATURE else None
+        return signature if canonical and len(signature) in self._sizes else None
 
 
-_ED25519_SIGNATURE = 64
+# How long signatures are, in bytes: ECDSA's DER varies, RSA's depends on the key.
+_SIZES: Mapping[Kind, range] = {
+    "ed25519": range(64, 65),
+    "ecdsa-p256-sha256": range(8, 73),
+    "rsa-sha256": range(256, 1025),
+}
+_KINDS: Mapping[str, Kind] = {kind: kind for kind in _SIZES}
 _ED25519_KEY = 32
 
 
-def _ed25519(mac: Mac, text: str) -> _Ed25519:
-    if mac.key.prefix == _PUBLIC and text.startswith(_PRIVATE):
+def _asymmetric(kind: Kind, mac: Mac, text: str) -> _Asymmetric:
+    sizes = _SIZES[kind]
+    private: PrivateKey | None = None
+    if "PRIVATE KEY-----" in text[:64]:
+        private = private_key(kind, text.encode())
+    elif mac.key.prefix == _PUBLIC and text.startswith(_PRIVATE):
         # A private key is its seed, with or without the public half behind it.
         decoded = _key_bytes(mac.key, text.removeprefix(_PRIVATE))
         if len(decoded) not in {_ED25519_KEY, 2 * _ED25519_KEY}:
             raise ValueError("is no Ed25519 private key: 32 or 64 bytes are needed")
         private = Ed25519PrivateKey.from_private_bytes(decoded[:_ED25519_KEY])
-        return _Ed25519(private.public_key(), private, mac.encoding)
+    if private is not None:
+        return _Asymmetric(private.public_key(), private, mac.encoding, sizes)
+    if text.startswith("-----BEGIN"):
+        return _Asymmetric(public_key(kind, text.encode()), None, mac.encoding, sizes)
     decoded = _key_bytes(mac.key, text.removeprefix(mac.key.prefix))
-    if len(decoded) != _ED25519_KEY:
-        raise ValueError("is no Ed25519 public key: 32 bytes are needed")
-    return _Ed25519(Ed25519PublicKey.from_public_bytes(decoded), None, mac.encoding)
+    return _Asymmetric(public_key(kind, decoded), None, mac.encoding, sizes)

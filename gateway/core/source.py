@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from gateway.core.admission import Admission, Request
     from gateway.core.outgoing import Ask
 
-NO_VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 Verification = Literal["signature", "token", "none"]
 
 OnConflict = Literal["dead", "run", "skip"]
@@ -44,7 +42,7 @@ class SourceOptions:
     content_types: tuple[str, ...] = ()
     keep_headers: tuple[str, ...] = ()
     allow_unverified: bool = False
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_VALUES, repr=False)
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     """The provider's own settings (`Provider.settings`), each as texts; some are secret."""
 
 

@@ -5,10 +5,10 @@ the signature, then the time, so that a stale delivery is reported as one only i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
-from gateway.core.admission import RefusedReason, Rejected, Request
-from gateway.core.provider import Message, MessageRule, Scheme, Timestamp
+from gateway.core.admission import RefusedReason, Rejected, Request, Verified
+from gateway.core.forms import form_fields
+from gateway.core.provider import Claim, ClaimsRule, Message, MessageRule, Prover, Scheme, Terms, Timestamp
 from gateway.core.signing import Labelled
 from gateway.core.times import to_micros
 
@@ -16,16 +16,11 @@ _LONGEST_HEADER = 8_192
 _MOST_ENTRIES = 32
 _LONGEST_STAMP = {"s": 12, "ms": 15, "iso": 40}
 GETS = frozenset({"GET", "HEAD"})
-_PARTS = frozenset({"body", "timestamp", "method", "url", "query"})
+_PARTS = frozenset({"body", "timestamp", "method", "query"})
+UNVERIFIED = "none"
+"""The label of deliveries that nothing proves."""
 
 _Part = Callable[[Request, bytes], bytes | None]
-
-
-class Verified(NamedTuple):
-    """The label of the secret that matched, and arrival minus signing in seconds, None where no time is signed."""
-
-    label: str
-    age: float | None
 
 
 def value_of(request: Request) -> bytes:
@@ -53,6 +48,21 @@ class Header:
             return (value,)
         entries = value.split(self._split)
         return None if len(entries) > _MOST_ENTRIES else [entry.strip() for entry in entries]
+
+
+class _Headers:
+    """The reader of entries that are spread over several headers."""
+
+    __slots__ = ("_readers", "name")
+
+    def __init__(self, names: Sequence[str], split: str) -> None:
+        self._readers = [Header(name, split) for name in names]
+        self.name = self._readers[0].name
+
+    def entries(self, headers: Mapping[bytes, bytes]) -> Sequence[bytes] | None:
+        """Return the entries of all headers; None where one of them is too long."""
+        found = [reader.entries(headers) for reader in self._readers]
+        return None if None in found else [entry for entries in found for entry in entries or ()]
 
 
 class Stamps:
@@ -94,20 +104,20 @@ class Stamps:
 
 
 class Verifier:
-    """A scheme with its secrets."""
+    """A scheme with its secrets, where the signature stands in a header."""
 
     __slots__ = ("_guarded", "_messages", "_secrets", "_signature", "_stamps")
 
-    def __init__(
-        self, scheme: Scheme, secrets: Sequence[Labelled], *, url: str | None, tolerance: float | None
-    ) -> None:
-        self._signature = Header(scheme.header, scheme.split)
+    def __init__(self, scheme: Scheme, secrets: Sequence[Labelled], terms: Terms) -> None:
+        names = (scheme.header, *scheme.also)
+        self._signature = _Headers(names, scheme.split) if scheme.also else Header(scheme.header, scheme.split)
         self._secrets = tuple(secrets)
         stamped = scheme.timestamp is not None and scheme.timestamp.header
-        self._stamps = Stamps(scheme.timestamp, tolerance) if scheme.timestamp and stamped else None
-        self._messages = message_rule(scheme, url)
+        self._stamps = Stamps(scheme.timestamp, terms.tolerance) if scheme.timestamp and stamped else None
+        self._messages = message_rule(scheme, terms)
         self._guarded = frozenset(
-            {self._signature.name, *(name.encode("latin-1") for name in signed_headers(scheme))}
+            {name.lower().encode("latin-1") for name in names}
+            | {name.encode("latin-1") for name in signed_headers(scheme)}
             | ({self._stamps.header_name} if self._stamps else set())
         )
 
@@ -167,6 +177,105 @@ class Verifier:
         return "signature_mismatch" if formed else "signature_malformed"
 
 
+class _TokenInQuery:
+    """A scheme whose shared token stands in the query string."""
+
+    __slots__ = ("_name", "_secrets")
+
+    def __init__(self, name: str, secrets: Sequence[Labelled]) -> None:
+        self._name = name.encode()
+        self._secrets = tuple(secrets)
+
+    def unsigned(self, request: Request) -> bool:
+        return not self._tokens(request)
+
+    def verify(self, request: Request, now_us: int) -> Verified | Rejected:  # noqa: ARG002 - a token has no time
+        tokens = self._tokens(request)
+        if len(tokens) != 1:
+            return Rejected("signature_repeated" if tokens else "signature_missing")
+        for label, _, checker in self._secrets:
+            if checker.matches((), tokens):
+                return Verified(label, None)
+        return Rejected("signature_mismatch")
+
+    def _tokens(self, request: Request) -> Sequence[bytes]:
+        return [value for name, value in form_fields(request.query) or () if name == self._name]
+
+
+class _Claimed:
+    """A scheme whose signatures stand in the body, and must all hold."""
+
+    __slots__ = ("_claims", "_secrets")
+
+    def __init__(self, claims: ClaimsRule, secrets: Sequence[Labelled]) -> None:
+        self._claims = claims
+        self._secrets = tuple(secrets)
+
+    def unsigned(self, request: Request) -> bool:
+        return not request.body
+
+    def verify(self, request: Request, now_us: int) -> Verified | Rejected:  # noqa: ARG002 - `BodyStamp` judges the time
+        claims = self._claims(request)
+        if isinstance(claims, str):
+            return Rejected(claims)
+        if not claims:
+            return Rejected("signature_missing")
+        for label, prefix, checker in self._secrets:
+            if all(checker.matches(message, _behind(prefix, entries)) for message, entries in claims):
+                return Verified(label, None)
+        return Rejected(self._fault(claims))
+
+    def _fault(self, claims: Sequence[Claim]) -> RefusedReason:
+        candidates = [entry for claim in claims for entry in claim.candidates]
+        formed = not self._secrets or any(
+            checker.well_formed(entry) for _, prefix, checker in self._secrets for entry in _behind(prefix, candidates)
+        )
+        return "signature_mismatch" if formed else "signature_malformed"
+
+
+class _Proved:
+    """A scheme that verifies in a way of its own."""
+
+    __slots__ = ("_header", "verify")
+
+    def __init__(self, prover: Prover, header: str) -> None:
+        self.verify = prover
+        self._header = header.lower().encode("latin-1")
+
+    def unsigned(self, request: Request) -> bool:
+        return self._header not in request.headers
+
+
+class Open:
+    """No scheme: whatever comes is taken, because the operator said so."""
+
+    __slots__ = ()
+
+    def unsigned(self, request: Request) -> bool:  # noqa: ARG002 - nothing is ever signed here
+        """Return that it is."""
+        return True
+
+    def verify(self, request: Request, now_us: int) -> Verified:  # noqa: ARG002 - as above
+        """Return that there was nothing to match."""
+        return Verified(UNVERIFIED, None)
+
+
+AnyVerifier = Verifier | _TokenInQuery | _Claimed | _Proved | Open
+
+
+def verifier_of(scheme: Scheme, secrets: Sequence[Labelled], terms: Terms) -> AnyVerifier:
+    """Return a scheme's verifier.
+
+    Raises:
+        ValueError: the scheme needs a public URL, or a setting that it cannot use.
+    """
+    if scheme.prover is not None:
+        return _Proved(scheme.prover(terms), scheme.header)
+    if scheme.claims is not None:
+        return _Claimed(scheme.claims(terms), secrets)
+    return _TokenInQuery(scheme.query, secrets) if scheme.query else Verifier(scheme, secrets, terms)
+
+
 def _behind(prefix: bytes, entries: Sequence[bytes]) -> Sequence[bytes]:
     if not prefix:
         return entries
@@ -176,23 +285,34 @@ def _behind(prefix: bytes, entries: Sequence[bytes]) -> Sequence[bytes]:
 
 def signed_headers(scheme: Scheme) -> frozenset[str]:
     """Return the headers whose values the signature covers, in lower case."""
-    if all(mac.algorithm == "none" for mac in scheme.macs):
+    if not signs(scheme):
         return frozenset()
-    names = (part.partition(":")[2] for part in scheme.message if part.startswith("header:"))
+    parts = scheme.covers if hooked(scheme) else scheme.message
+    names = (part.partition(":")[2] for part in parts if part.startswith("header:"))
     return frozenset(scheme.aliases[name[1:]] if name.startswith("@") else name.lower() for name in names)
 
 
-def message_rule(scheme: Scheme, url: str | None) -> Callable[[Request, bytes], Sequence[Message] | RefusedReason]:
+def hooked(scheme: Scheme) -> bool:
+    """Return whether code of the provider's, and no list of parts, tells what is signed."""
+    return scheme.rule is not None or scheme.claims is not None or scheme.prover is not None
+
+
+def signs(scheme: Scheme) -> bool:
+    """Return whether more than a shared token proves a delivery."""
+    return scheme.prover is not None or any(mac.algorithm != "none" for mac in scheme.macs)
+
+
+def message_rule(scheme: Scheme, terms: Terms) -> Callable[[Request, bytes], Sequence[Message] | RefusedReason]:
     """Return how a scheme's messages are put together, from the request and its timestamp as sent.
 
     Raises:
         ValueError: the scheme covers the URL, and the source has no public URL.
     """
     if scheme.rule is not None:
-        return _ruled(scheme.rule(_needed(url)))
+        return _ruled(scheme.rule(terms))
     if scheme.message == ("body",):
         return lambda request, _: ((value_of(request),),)
-    parts = [_part(scheme, text, url) for text in scheme.message]
+    parts = [_part(scheme, text, terms.url) for text in scheme.message]
 
     def join(request: Request, stamp: bytes) -> Sequence[Message] | RefusedReason:
         pieces = [piece for part in parts if (piece := part(request, stamp)) is not None]
@@ -214,6 +334,9 @@ def _part(scheme: Scheme, text: str, url: str | None) -> _Part:
     if text == "url":
         base = _needed(url).partition("?")[0].encode()
         return lambda request, _: base + b"?" + request.query if request.query else base
+    if text == "registered_url":
+        registered = _needed(url).encode()
+        return lambda _request, _stamp: registered
     if text in _PARTS:
         return _PLAIN[text]
     literal = (text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text).encode()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.core.admission import RefusedReason, Request
 from gateway.core.forms import form_fields, is_form
-from gateway.core.provider import Example, Mac, Message, MessageRule, MiB, Provider, Scheme, Shape
+from gateway.core.provider import Example, Mac, Message, MessageRule, MiB, Provider, Scheme, Shape, Terms
 from gateway.core.source import Ack, SignRequest
 
 _SETTINGS = b"x-twilio-webhooks-signature-settings"
@@ -44,8 +44,8 @@ def _bases(url: str) -> tuple[bytes, bytes]:
     return f"{parts.scheme}://{host}{path}".encode(), f"{parts.scheme}://{host}:{port}{path}".encode()
 
 
-def _rule(url: str) -> MessageRule:
-    bases = _bases(url)
+def _rule(terms: Terms) -> MessageRule:
+    bases = _bases(terms.url or "")
 
     def messages(request: Request) -> Sequence[Message] | RefusedReason:
         signed = _signed_fields(request)

@@ -94,6 +94,8 @@ sources:
     allow_ips: [192.0.2.1]
     content_types: [Application/JSON]
     keep_headers: [X-Extra]
+    settings: {}
+    allow_unverified: false
 """
     (source,) = loaded(tmp_path, text).sources
 
@@ -110,6 +112,8 @@ sources:
         "allow_ips": ("192.0.2.1/32",),
         "content_types": ("application/json",),
         "keep_headers": ("x-extra",),
+        "allow_unverified": False,
+        "values": {},
     }
 
 

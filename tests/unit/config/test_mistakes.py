@@ -207,7 +207,10 @@ TEXTS = [
     ("a: x\x01\n", "1:1: a control character; remove it"),
     ("sources: 5\n", "1:10: sources: must be a mapping; write key: value below it"),
     ("sources: {a: 5}\n", "1:14: sources.a: must be a mapping; write key: value below it"),
-    ("sources: {a: {provider: github, secrets: []}}\n", "1:42: sources.a.secrets: is empty; list at least one"),
+    (
+        "sources: {a: {provider: github, secrets: []}}\n",
+        "1:42: sources.a.secrets: at least one is needed: the webhook's secret as typed in its settings",
+    ),
 ]
 
 

@@ -79,7 +79,7 @@ def test_a_split_keeps_every_element_s_bytes(elements: list[object]) -> None:
     found = Split("[*]").elements(b" [" + b" ,\n".join(texts) + b"] ")
 
     assert found is not None
-    assert [bytes(element) for element in found] == texts
+    assert [bytes(element.raw) for element in found] == texts
 
 
 @pytest.mark.parametrize("text", ["", "events", "events[0]", "[*].id", "a..b[*]"])
