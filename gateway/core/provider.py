@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from gateway.core.admission import Handshake, NeedsKey, RefusedReason, Rejected, Request, Verified
+from gateway.core.feeds import AddressFeed
 from gateway.core.outgoing import Ask
+from gateway.core.objects import ObjectApi
 from gateway.core.source import Ack, Secret, SignedRequest, SignRequest
 from gateway.core.times import Unit
 
@@ -279,15 +281,17 @@ class Provider:
         keep_headers: which headers an event keeps. Never a signature, credential or token.
         sends: headers of a test delivery; `{id}`, `{type}`, `{event}` (the type up to its first dot) and `{time}`.
         examples: a test delivery for each of some event types.
+        object_api: how handlers get the object that an event only names; None where there is nothing to get.
         setup: steps for `gateway providers NAME`.
         traps: what goes wrong with this provider.
         unsettled: which of these facts nobody could read in its documentation or code.
         docs: where it documents this.
+        feed: where it publishes the addresses it sends from, for `allow_ips: [provider]`.
     """
 
     name: str
     title: str
-    category: Category = "other"
+    category: Category
     schemes: tuple[Scheme, ...]
     shapes: tuple[Shape, ...]
     key_hint: str
@@ -308,7 +312,9 @@ class Provider:
     keep_headers: tuple[str, ...] = ()
     sends: Mapping[str, str] = field(default_factory=dict)
     examples: Mapping[str, Example] = field(default_factory=dict)
+    object_api: ObjectApi | None = None
     setup: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()
     unsettled: tuple[str, ...] = ()
     docs: str = ""
+    feed: AddressFeed | None = None

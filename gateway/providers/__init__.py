@@ -1,20 +1,46 @@
-"""The providers that a source can name. `custom` is not among them: it is made from the configuration."""
+"""The providers that a source can name, each in the module of its name. `custom` is made from the configuration.
 
-from collections.abc import Mapping
-from types import MappingProxyType
+A provider's module is imported when its name is first looked up: a source costs nothing for those it does not use.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping
 
 from gateway.core.provider import Provider
-from gateway.providers.github import GITHUB
-from gateway.providers.gitlab import GITLAB
-from gateway.providers.shopify import SHOPIFY
-from gateway.providers.slack import SLACK
-from gateway.providers.standard_webhooks import STANDARD_WEBHOOKS, SVIX
-from gateway.providers.stripe import STRIPE
-from gateway.providers.twilio import TWILIO
 
-_ALL = (GITHUB, GITLAB, SHOPIFY, SLACK, STANDARD_WEBHOOKS, STRIPE, SVIX, TWILIO)
+NAMES = (
+    "github",
+    "gitlab",
+    "shopify",
+    "slack",
+    "standard_webhooks",
+    "stripe",
+    "svix",
+    "twilio",
+)
 
-PROVIDERS: Mapping[str, Provider] = MappingProxyType({provider.name: provider for provider in _ALL})
+
+class _Providers(Mapping[str, Provider]):
+    """The providers by name, in the order of their names."""
+
+    def __getitem__(self, name: str) -> Provider:
+        if name not in NAMES:
+            raise KeyError(name)
+        found = getattr(importlib.import_module(f"gateway.providers.{name}"), name.upper())
+        assert isinstance(found, Provider)  # noqa: S101 - the table above is ours
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in NAMES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+PROVIDERS: Mapping[str, Provider] = _Providers()
 
 
 def get(name: str) -> Provider:

@@ -76,6 +76,7 @@ def provider_from(scheme: Mapping[str, object], event: Mapping[str, object]) -> 
     return Provider(
         name="custom",
         title="custom",
+        category="other",
         schemes=(read,),
         shapes=(shape,),
         key_hint="the secret as this source's sender shows it",

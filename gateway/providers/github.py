@@ -16,6 +16,7 @@ def _event(fields: str) -> Example:
 GITHUB = Provider(
     name="github",
     title="GitHub",
+    category="developer",
     # X-Hub-Signature (SHA-1) comes alongside and is ignored: no downgrade.
     schemes=(Scheme(header="x-hub-signature-256", macs=(Mac(prefix="sha256="),)),),
     shapes=(

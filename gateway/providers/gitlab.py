@@ -13,6 +13,7 @@ _PROJECT = '"project": {"id": 15, "path_with_namespace": "example/hello-world"}'
 GITLAB = Provider(
     name="gitlab",
     title="GitLab",
+    category="developer",
     # Both tokens may be set on one hook. Where there is a signature it must hold; there is no falling back.
     schemes=(
         standard_webhooks.scheme("webhook", macs=(_SIGNING,), when="webhook-signature"),

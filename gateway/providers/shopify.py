@@ -18,6 +18,7 @@ _KEPT = ("topic", "shop-domain", "webhook-id", "event-id", "triggered-at", "api-
 SHOPIFY = Provider(
     name="shopify",
     title="Shopify",
+    category="commerce",
     schemes=(_scheme("shopify-", when="shopify-hmac-sha256"), _scheme("x-shopify-")),
     shapes=(
         Shape(

@@ -17,6 +17,7 @@ def _event(fields: str) -> Example:
 SLACK = Provider(
     name="slack",
     title="Slack",
+    category="messaging",
     schemes=(
         Scheme(
             header="x-slack-signature",

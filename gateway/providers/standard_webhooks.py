@@ -1,11 +1,10 @@
-"""Standard Webhooks and Svix: `id.timestamp.body` signed by HMAC (`v1`) or Ed25519 (`v1a`), under two header families.
+"""Standard Webhooks, and Svix: `id.timestamp.body` signed by HMAC (`v1`) or Ed25519 (`v1a`), under two header families.
 
 The family whose signature is present is the one that is read, id and timestamp included: the other's headers could be
 added by anyone.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from gateway.core.provider import Example, Key, Mac, MiB, Provider, Scheme, Shape, Timestamp
 
@@ -35,13 +34,10 @@ def scheme(
     )
 
 
-def _without_svix(headers: Mapping[bytes, bytes]) -> bool:
-    return b"webhook-signature" in headers and b"svix-signature" not in headers
-
-
 STANDARD_WEBHOOKS = Provider(
     name="standard_webhooks",
     title="Standard Webhooks",
+    category="developer",
     schemes=(scheme("svix", when="svix-signature"), scheme("webhook")),
     shapes=(Shape(id="header:@id", type="json:type", time="json:timestamp", key="json:data.id"),),
     key_hint="the endpoint's secret (whsec_ and base64), or the sender's public key (whpk_ and base64)",
@@ -66,12 +62,4 @@ STANDARD_WEBHOOKS = Provider(
         "Only the versions of the configured keys count: a v1a entry is nothing to an HMAC secret.",
     ),
     docs="https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
-)
-
-SVIX = replace(
-    STANDARD_WEBHOOKS,
-    name="svix",
-    title="Svix",
-    schemes=(scheme("webhook", when=_without_svix), scheme("svix")),
-    docs="https://docs.svix.com/receiving/verifying-payloads/how",
 )

@@ -30,6 +30,7 @@ _INVOICE = (
 STRIPE = Provider(
     name="stripe",
     title="Stripe",
+    category="payments",
     schemes=(
         Scheme(
             header="stripe-signature",

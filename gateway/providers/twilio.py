@@ -91,6 +91,7 @@ _RETRY_ID = "header:i-twilio-idempotency-token"
 TWILIO = Provider(
     name="twilio",
     title="Twilio",
+    category="messaging",
     schemes=(
         _scheme(Mac(algorithm="hmac-sha256", encoding="base64"), when=_says_sha256),
         # An algorithm that we do not know is refused: nothing signs for it.
