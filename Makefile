@@ -17,8 +17,8 @@ run: .venv/.run ## set up and run the gateway on config/gateway.yaml
 run-kafka: .venv/.run .cache/kafka ## the same on a Kafka broker and a Postgres of its own
 	@exec $(BIN)/python -m deploy.local
 
-test: check .cache/examples .cache/kafka ## set up and run every check
-	$(BIN)/pytest -m "not soak"
+test: check .cache/examples .cache/npm .cache/kafka ## set up and run every check
+	$(BIN)/pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.test ## formatting, lint and types
 	$(BIN)/ruff format --check --quiet .
@@ -34,10 +34,11 @@ docs: .venv/.test ## write the generated reference pages anew
 	$(BIN)/python -m deploy.grafana.build
 
 bench: .venv/.test ## measure against the design's bars
+	$(BIN)/python -m tests.bench.admission
 	$(BIN)/python -m tests.bench
 
 soak: .venv/.test ## the long rounds of the fault suite
-	$(BIN)/pytest -m soak --timeout 3600 tests/faults
+	$(BIN)/pytest -m soak --timeout 3600 tests/faults tests/fuzz
 
 lock: .venv/.run ## pin the dependencies anew, with hashes
 	$(BIN)/python -m pip install --quiet uv
@@ -70,6 +71,12 @@ clean: ## remove what these commands made, but for var
 		cd .cache && npm pack --silent "@octokit/webhooks-examples@$$(cat ../tests/examples.version)" >/dev/null \
 		&& rm -rf examples package && tar xzf octokit-webhooks-examples-*.tgz && mv package examples && touch examples; \
 	else echo "npm is not installed: tests with GitHub's example payloads will be skipped"; fi
+
+# Providers' libraries that only npm has, each by its digest; without npm their tests say so and are skipped.
+.cache/npm: .venv/.run tests/npm/packages.json tests/npm/fetch.py
+	@if command -v npm >/dev/null && command -v node >/dev/null; then \
+		rm -rf $@.new && $(BIN)/python -m tests.npm.fetch $@.new && rm -rf $@ && mv $@.new $@ && touch $@; \
+	else echo "npm is not installed: tests with the providers' libraries for node will be skipped"; fi
 
 # Apache Kafka's jars, for tests on a real broker and `make run-kafka`; without Maven those tests say so and are skipped.
 .cache/kafka: tests/kafka/pom.xml

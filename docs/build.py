@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.admin.metrics import METRICS, Metric, Scope
+from gateway.cli import provider_facts
 from gateway.cli import reference as commands
 from gateway.config import reference as configuration
+from gateway.providers import PROVIDERS
 from gateway.receive.responses import Answer, answers
 
 FOLDER = Path(__file__).parent
@@ -50,7 +52,8 @@ def pages() -> dict[Path, str]:
         FOLDER / "openapi.json": json.dumps(openapi(answers()), indent=2) + "\n",
         FOLDER / "configuration.md": configuration.page(),
         FOLDER / "commands.md": commands.page(),
-    }
+        FOLDER / "providers" / "README.md": provider_facts.table(list(PROVIDERS.values())),
+    } | {FOLDER / "providers" / f"{provider.name}.md": provider_facts.page(provider) for provider in PROVIDERS.values()}
 
 
 def metrics_page(metrics: Sequence[Metric]) -> str:
@@ -138,6 +141,7 @@ def _response(group: Sequence[Answer]) -> dict[str, Any]:
 def write() -> None:
     """Write every generated file."""
     for path, content in pages().items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(content)
 
 

@@ -17,9 +17,23 @@ from gateway.context import Context
 from gateway.core.errors import PluginError
 from gateway.core.event import Event
 from gateway.core.matching import Pattern, compile_pattern
+from gateway.core.outgoing import Answer, AnswerError, NotFoundError, OutgoingError
 from gateway.core.versions import compile_version
 
-__all__ = ["Backoff", "Context", "Event", "GiveUp", "Handler", "HandlerSignal", "Retry", "Router"]
+__all__ = [
+    "Answer",
+    "AnswerError",
+    "Backoff",
+    "Context",
+    "Event",
+    "GiveUp",
+    "Handler",
+    "HandlerSignal",
+    "NotFoundError",
+    "OutgoingError",
+    "Retry",
+    "Router",
+]
 
 HandlerFunction = Callable[[Event, Context], Awaitable[None]]
 F = TypeVar("F", bound=HandlerFunction)
@@ -39,13 +53,18 @@ class HandlerSignal(Exception):  # noqa: N818 - it tells the gateway what to do 
 
 
 class Retry(HandlerSignal):
-    """Run this event again: after `after` seconds, or as the retry policy says. It counts as an attempt."""
+    """Run this event again: after `after` seconds, or as the retry policy says. It counts as an attempt.
 
-    def __init__(self, after: float | None = None) -> None:
+    `reason` is kept with the parked event, and with its dead letter if it comes to that.
+    """
+
+    def __init__(self, after: float | None = None, reason: str = "") -> None:
         if after is not None and not 0 <= after <= _LONGEST_RETRY:
             raise ValueError("after must be from 0 to 2,592,000 seconds (30 days)")
-        super().__init__(f"again after {after} s" if after is not None else "again, as the policy says")
+        when = f"again after {after:g} s" if after is not None else "again, as the policy says"
+        super().__init__(f"{reason}: {when}" if reason else when)
         self.after = after
+        self.reason = reason
 
 
 class GiveUp(HandlerSignal):

@@ -6,17 +6,25 @@ handler that was given up can no longer write.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, Protocol, TypeAlias
+
+import orjson
 
 from gateway.core.event import Event, from_micros
+from gateway.core.outgoing import Answer, Ask
 from gateway.keep.ports import AlreadyDone, StaleEvent, Turn
 
 LINES_PER_RUN = 100
 Parameters: TypeAlias = Mapping[str, Any] | None
+Json: TypeAlias = Mapping[str, Any] | Sequence[Any] | str | int | float | bool | None
+
+_POST_ANSWER = 2**16
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _log = logging.getLogger("gateway.handler")
 
@@ -148,16 +156,29 @@ class RunLog(logging.LoggerAdapter[logging.Logger]):
             _log.warning("handler.lines_dropped", extra={**(self.extra or {}), "dropped": self.dropped})
 
 
+class Reaching(Protocol):
+    """Runs the requests of handlers; `gateway.handle.fetching` has it, and tells what is raised."""
+
+    async def fetch(self, event: Event, where: str | None, deadline_us: int) -> Answer:
+        """Return the object that the event names, or what stands at `where` of the same API."""
+        ...
+
+    async def post(self, ask: Ask, deadline_us: int) -> Answer:
+        """Run a request of the handler's own."""
+        ...
+
+
 class Context:
     """What a handler is given beside the event.
 
     Handlers get theirs from the gateway; tests get one through `gateway.testing.run`.
     """
 
-    __slots__ = ("_facts", "_fence", "_log", "_tx")
+    __slots__ = ("_facts", "_fence", "_log", "_reaching", "_tx")
 
-    def __init__(self, facts: RunFacts, begin: Callable[[], Awaitable[Turn]]) -> None:
+    def __init__(self, facts: RunFacts, begin: Callable[[], Awaitable[Turn]], reaching: Reaching) -> None:
         self._facts = facts
+        self._reaching = reaching
         self._fence = Fence()
         self._tx = LazyTx(begin, self._fence)
         self._log: RunLog | None = None
@@ -201,6 +222,52 @@ class Context:
         if self._log is None:
             self._log = RunLog(self._facts, self._fence)
         return self._log
+
+    async def fetch(self, where: str | None = None) -> Answer:
+        """Return the object that the event only names, from the API that the source configures under `fetch`.
+
+        Args:
+            where: a path of that API, or a URL of its hosts, to get instead.
+
+        Raises:
+            NotFoundError: there is no such object (404, 410), or the event names none.
+            AnswerError: the API refused: the credential may not read this, say.
+            OutgoingError: there was no answer, or the host is not one of the source's.
+            Retry: the API asks for patience (429, 5xx), or the object is not final yet; to be let through.
+        """
+        self._fence.check()
+        answer = await self._reaching.fetch(self._facts.event, where, self._facts.deadline_us)
+        self._fence.check()
+        return answer
+
+    async def post(
+        self, url: str, body: bytes | Json = b"", *, headers: Mapping[str, str] = _NO_HEADERS, private: bool = False
+    ) -> Answer:
+        """Post to a URL and return the answer, if it is 2xx. Redirects are refused, and answers above 64 KiB.
+
+        What a post does happens at least once: a crash after it runs the handler again. Let the URL come from your
+        configuration, never from the event.
+
+        Args:
+            url: `https`; with `private`, `http` too.
+            body: bytes are sent as they are; all else as JSON.
+            headers: of the request; they and the URL appear in no error and no log line.
+            private: whether the host may be in this network; without it, public addresses alone are connected to.
+
+        Raises:
+            AnswerError: the host refused; a `NotFoundError` for 404 and 410.
+            OutgoingError: there was no answer.
+            Retry: the host asks for patience (429, 5xx); to be let through.
+        """
+        self._fence.check()
+        raw = body if isinstance(body, bytes) else orjson.dumps(body)
+        kind = {} if isinstance(body, bytes) else {"content-type": "application/json"}
+        ask = Ask(
+            url=url, method="POST", headers={**kind, **headers}, body=raw, max_bytes=_POST_ANSWER, private=private
+        )
+        answer = await self._reaching.post(ask, self._facts.deadline_us)
+        self._fence.check()
+        return answer
 
     def end(self, reason: str) -> LazyTx:
         """Fence this context for good and return its transaction. For the dispatcher; a handler has no use for it."""

@@ -4,7 +4,8 @@
     assert results[0].outcome == "done"
 
 What a handler writes through `ctx.tx` is looked at through a `Memory` that outlives the run; it also remembers marks
-and attempts, so that a second run of the same event is a duplicate or a retry, as in the gateway.
+and attempts, so that a second run of the same event is a duplicate or a retry, as in the gateway. An `Answers` answers
+what it asks of others by `ctx.fetch` and `ctx.post`.
 """
 
 import asyncio
@@ -13,21 +14,26 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self, cast
+from urllib.parse import urlsplit
 
 import orjson
 
 from gateway.api import Handler, Router
-from gateway.core.admission import Events, Request
+from gateway.config.installed import PROVIDERS
+from gateway.core.admission import Admission, Events, Request
 from gateway.core.compile import compile_source
 from gateway.core.event import Event, identity_digest
+from gateway.core.objects import FetchOptions, ObjectApi, Objects
+from gateway.core.outgoing import Answer, Ask, OutgoingError
+from gateway.core.provider import Provider
 from gateway.core.source import Secret, SignedRequest, SignRequest, Source, SourceOptions
 from gateway.handle.dispatch import Dispatcher, Hooks, Rules
+from gateway.handle.fetching import Outside
 from gateway.handle.jobs import Job
 from gateway.keep.ports import DeadFilter, DeadLetter, MarkKey, Outcome, Pair, Position
 from gateway.keep.sqlite.state import SqliteState
-from gateway.providers import PROVIDERS
 
 SECRET = "whsec_" + base64.b64encode(b"for tests only, 24 bytes").decode()
 URL = "https://hooks.example.com/webhooks/test"
@@ -85,7 +91,65 @@ class Memory:
         return await self.state.parking.dead_letters(DeadFilter(), limit=1000)
 
 
-async def run(router: Router, event: Event, *, store: Memory | None = None) -> list[Result]:
+Canned = Answer | OutgoingError | int | bytes | Json
+
+
+class Answers:
+    """What `ctx.fetch` and `ctx.post` get, by the full URL that they ask.
+
+        answers = Answers({"https://api.mollie.com/v2/payments/tr_1": {"id": "tr_1", "status": "paid"}})
+        results = await run(router, event, answers=answers)
+        assert answers.asked[0].method == "GET"
+
+    An answer is what becomes JSON, bytes, a status, an `Answer`, or an `OutgoingError`; of a tuple the first request
+    gets the first, and the last is for all that follow. Pauses take no time.
+
+    Args:
+        by_url: the answers.
+        named: where the object stands that an event names, as in `fetch.object` of the configuration; by default where
+            its provider says.
+
+    Attributes:
+        asked: the requests, in order.
+    """
+
+    def __init__(self, by_url: Mapping[str, Canned | tuple[Canned, ...]], *, named: str | None = None) -> None:
+        self.asked: list[Ask] = []
+        self._left = {url: list(said) if isinstance(said, tuple) else [said] for url, said in by_url.items()}
+        self._named = named
+
+    async def fetch(self, ask: Ask, seconds: float) -> Answer:  # noqa: ARG002 - the signature of a Fetch
+        """Answer one request."""
+        self.asked.append(ask)
+        if ask.url not in self._left:
+            raise OutgoingError(f"the test gives no answer for {ask.method} {ask.url}")
+        left = self._left[ask.url]
+        said = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(said, OutgoingError):
+            raise said
+        if isinstance(said, Answer):
+            return said
+        if isinstance(said, int):
+            return Answer(said, {}, b"")
+        return Answer(200, {}, said if isinstance(said, bytes) else orjson.dumps(said))
+
+    def outside(self, event: Event) -> Outside:
+        """Return what `run` gives the handlers."""
+        known = PROVIDERS[event.provider].object_api if event.provider in PROVIDERS else None
+        api = known or ObjectApi()
+        told = (urlsplit(url).netloc for url in (self._named or "", *self._left))
+        hosts = tuple(dict.fromkeys((*api.hosts, *filter(None, told)))) or ("api.example.com",)
+        options = FetchOptions(credential="test", hosts=hosts, url=self._named, rate=1e9, private=True)
+        return Outside(fetch=self.fetch, sources={event.source: Objects(api, options)}, sleep=_no_pause)
+
+
+async def _no_pause(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def run(
+    router: Router, event: Event, *, store: Memory | None = None, answers: Answers | None = None
+) -> list[Result]:
     """Run each handler of `router` that matches `event` once, in order of registration, and return what became of it.
 
     A failed run is not repeated: its outcome is `retry` or `dead`, as the handler's policy has it; run the event again
@@ -95,11 +159,12 @@ async def run(router: Router, event: Event, *, store: Memory | None = None) -> l
         memory = await stack.enter_async_context(Memory(router)) if store is None else store
         if router.lifespan is not None:
             await stack.enter_async_context(router.lifespan())
-        results = [await _run_one(router, handler, event, memory) for handler in router.candidates(event)]
+        rules = Rules(outside=(answers or Answers({})).outside(event))
+        results = [await _run_one(router, handler, event, memory, rules) for handler in router.candidates(event)]
     return [result for result in results if result is not None]
 
 
-async def _run_one(router: Router, handler: Handler, event: Event, memory: Memory) -> Result | None:
+async def _run_one(router: Router, handler: Handler, event: Event, memory: Memory, rules: Rules) -> Result | None:
     done = memory.attempts.get(MarkKey(handler.name, event.dedupe_key), 0)
     pair = Pair(handler=handler.name, event=event, position=_PLACE, attempt=done, parked_id=0 if done else None)
     job = Job(pair, handler, lambda _entry: None, fresh=not done)
@@ -107,9 +172,8 @@ async def _run_one(router: Router, handler: Handler, event: Event, memory: Memor
     told = _Told()
     hooks = Hooks(hung=lambda _job: None, ended=lambda _job, _outcome: None)
     state = memory.state
-    await Dispatcher(router.name, state.store, state.parking, told, rules=Rules(), hooks=hooks).run(
-        job, lambda _job: None
-    )
+    dispatcher = Dispatcher(router.name, state.store, state.parking, told, rules=rules, hooks=hooks)
+    await dispatcher.run(job, lambda _job: None)
     memory.attempts[job.key] = job.pair.attempt
     if told.outcome is not None:
         trace = await memory.trace(job.key) if told.outcome == "dead" else ""
@@ -180,6 +244,7 @@ class Delivery:
     now_us: int | None = None
     source: str = ""
     order_by: str | None = None
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def signed_request(provider: str, body: bytes | Json, delivery: Delivery | None = None) -> SignedRequest:
@@ -229,9 +294,53 @@ def received(provider: str, body: bytes | Json, delivery: Delivery | None = None
 
 
 def _source(provider: str, delivery: Delivery) -> Source:
-    options = SourceOptions(public_url=URL, order_by=delivery.order_by)
-    secrets = (Secret("test", delivery.secret),)
-    return compile_source(PROVIDERS[provider], name=delivery.source or provider, secrets=secrets, options=options)
+    options = SourceOptions(public_url=URL, order_by=delivery.order_by, values=delivery.settings)
+    found = PROVIDERS[provider]
+    secrets = () if found.secrets == "none" else (Secret("test", delivery.secret),)
+    return compile_source(found, name=delivery.source or provider, secrets=secrets, options=options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vector:
+    """A request as a provider's documentation or library shows it, with its secret: what a `Provider` must admit.
+
+    `url` is the full one, `now` in seconds since the epoch.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    secret: str = ""
+    url: str = URL
+    method: str = "POST"
+    now: float | None = None
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def admitted(provider: Provider, vector: Vector) -> Admission:
+    """Return what the gateway makes of a vector: `Events` or a `Handshake`, or `Rejected` with the reason.
+
+    Raises:
+        ValueError: the secret or a setting does not fit the provider.
+    """
+    url, _, query = vector.url.partition("?")
+    now_us = time.time_ns() // 1000 if vector.now is None else round(vector.now * 1_000_000)
+    options = SourceOptions(
+        public_url=url,
+        values=vector.settings,
+        allow_unverified=provider.secrets == "optional" and not vector.secret,
+    )
+    secrets = (Secret("test", vector.secret),) if vector.secret else ()
+    source = compile_source(provider, name="test", secrets=secrets, options=options)
+    request = Request(
+        method=vector.method,
+        query=query.encode(),
+        headers={name.lower().encode(): value.encode("latin-1") for name, value in vector.headers.items()},
+        repeated=frozenset(),
+        body=vector.body,
+        received_us=now_us,
+        delivery_id="test",
+    )
+    return source.admit(request, now_us)
 
 
 def _now_us(delivery: Delivery) -> int:

@@ -3,8 +3,13 @@
 import base64
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.core.admission import Admission, Events, Handshake, Rejected, Request
 from gateway.core.compile import compile_source
@@ -14,6 +19,7 @@ from gateway.core.source import Secret, SignedRequest, SignRequest, Source, Sour
 from gateway.providers import PROVIDERS
 from gateway.providers.custom import provider_from
 from gateway.providers.examples import example
+from tests.keys import ED25519, P256
 
 SECOND = 1_000_000
 NOW = 1_700_000_000
@@ -21,21 +27,48 @@ NOW_US = NOW * SECOND
 URL = "https://hooks.example.com/webhooks/test"
 PLAIN = "a test secret"
 WHSEC = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
-SECRETS = {"standard_webhooks": WHSEC, "svix": WHSEC, "gitlab": WHSEC}
+HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
+# Where the plain one does not fit; a name that is not here and is called for is made below.
+SECRETS = {
+    **dict.fromkeys(("standard_webhooks", "svix", "clerk", "gitlab", "loops", "replicate", "resend"), WHSEC),
+    **dict.fromkeys(("adyen", "adyen_platform"), HEX),
+    **dict.fromkeys(("discord", "discord_events", "telnyx"), ED25519),
+    **dict.fromkeys(("airtable", "microsoft_teams"), base64.b64encode(b"0123456789abcdef").decode()),
+    "sendgrid": P256,
+}
+SETTINGS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "aws_sns": {"topics": ("arn:aws:sns:us-east-1:123456789012:orders",)},
+    "azure_event_grid_entra": {"tenant": ("b6a6bd52-1f64-4b0e-8b2e-0e5d5b3d9a11",), "audience": ("api://webhook",)},
+    "braintree": {"public_key": ("integration_public_key",)},
+    "circle": {"api_key": ("TEST_API_KEY:id:secret",)},
+    "google_pubsub": {"email": ("push@example-project.iam.gserviceaccount.com",)},
+    "meta": {"verify_token": ("vt",)},
+    "paypal": {"webhook_id": ("WEBHOOK_ID",)},
+    "plaid": {"client_id": ("5af3",), "secret": ("a plaid secret",)},
+    "youtube": {"verify_token": ("vt",)},
+}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 VECTORS = Path(__file__).parent / "vectors"
 
 
 def secret_of(provider: str) -> str:
-    return SECRETS.get(provider, PLAIN)
+    return rsa_pem() if provider == "wise" else SECRETS.get(provider, PLAIN)
+
+
+@cache
+def rsa_pem() -> str:
+    """Return a private key, made once."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().strip()
 
 
 def source(provider: str | Provider, *texts: str, **options: Any) -> Source:
     """Compile a source with secrets labelled s0, s1, ..."""
     found = PROVIDERS[provider] if isinstance(provider, str) else provider
-    texts = texts or (secret_of(found.name),)
+    texts = texts or (() if found.secrets == "none" else (secret_of(found.name),))
     secrets = tuple(Secret(f"s{index}", text) for index, text in enumerate(texts))
     options.setdefault("public_url", URL)
+    options.setdefault("values", SETTINGS.get(found.name, {}))
     return compile_source(found, name="test", secrets=secrets, options=SourceOptions(**options))
 
 
@@ -121,7 +154,9 @@ def vectors(name: str) -> list[dict[str, Any]]:
 def vector_request(vector: Mapping[str, Any]) -> Request:
     query = vector["url"].partition("?")[2].encode()
     body = base64.b64decode(vector["body_b64"])
-    return request(body, vector["headers"], method=vector["method"], query=query)
+    found = request(body, vector["headers"], method=vector["method"], query=query)
+    keys = {ref: text.encode() for ref, text in vector.get("keys", {}).items()}
+    return msgspec.structs.replace(found, keys=keys)
 
 
 def vector_secret(vector: Mapping[str, Any]) -> str:

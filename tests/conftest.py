@@ -2,7 +2,10 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -23,13 +26,8 @@ def missing(what: str, remedy: str) -> None:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
     """The broker that all tests share: `kafka.bootstrap`. Who breaks it asks for `kafka_prefix`, which mends it."""
-    _needs(local_kafka.lacking())
-    server = Kafka()
-    try:
-        server.start()
+    with _started(Kafka, local_kafka.lacking()) as server:
         yield server
-    finally:
-        server.end()
 
 
 @pytest.fixture
@@ -41,13 +39,8 @@ def kafka_prefix(kafka: Kafka) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def kafka_brokers() -> Iterator[KafkaCluster]:
-    _needs(local_kafka.lacking())
-    cluster = KafkaCluster(count=3, proxied=True)
-    try:
-        cluster.start()
+    with _started(partial(KafkaCluster, count=3, proxied=True), local_kafka.lacking()) as cluster:
         yield cluster
-    finally:
-        cluster.end()
 
 
 @pytest.fixture
@@ -60,13 +53,8 @@ def kafka_cluster(kafka_brokers: KafkaCluster) -> Iterator[KafkaCluster]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The Postgres server that all tests share. Who breaks it asks for a database, too, which mends it."""
-    _needs(local_postgres.lacking())
-    server = PostgresServer()
-    try:
-        server.start()
+    with _started(PostgresServer, local_postgres.lacking()) as server:
         yield server
-    finally:
-        server.end()
 
 
 @pytest.fixture
@@ -83,6 +71,21 @@ def migrated_database(postgres: PostgresServer) -> Iterator[str]:
         yield dsn
 
 
-def _needs(lacking: tuple[str, str] | None) -> None:
+class _Server(Protocol):
+    def start(self) -> None: ...
+    def end(self) -> None: ...
+
+
+S = TypeVar("S", bound=_Server)
+
+
+@contextmanager
+def _started(make: Callable[[], S], lacking: tuple[str, str] | None) -> Iterator[S]:
     if lacking:
         missing(*lacking)
+    server = make()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()

@@ -16,10 +16,12 @@ from gateway.config.settings import ServerSettings
 from gateway.core.admission import Admission, Events, Handshake, Rejected, Request
 from gateway.core.errors import Unavailable, UnavailableReason
 from gateway.core.event import Event, body_bound_digest, identity_digest
+from gateway.core.outgoing import Fetch
 from gateway.core.source import Ack, Source
 from gateway.keep.ports import Appended, LogHealth, Position
 from gateway.process.server import serve
-from gateway.receive.app import Edge, EdgeOptions, edge_app
+from gateway.receive.app import Edge, EdgeOptions, SuspectOf, edge_app
+from gateway.receive.pairing import Recompile
 
 SECRET = b"a secret of the tests"
 BODY = b'{"id":"evt_1","kind":"order.paid"}'
@@ -192,6 +194,18 @@ class CountingSourceMeter:
     def appended(self, seconds: float) -> None:
         self.counts[self.name, "appended"] += 1
 
+    def key_fetched(self, outcome: str) -> None:
+        self.counts[self.name, "key", outcome] += 1
+
+    def visited(self, outcome: str) -> None:
+        self.counts[self.name, "visit", outcome] += 1
+
+    def quarantine_lost(self) -> None:
+        self.counts[self.name, "quarantine_lost"] += 1
+
+    def readmitted(self, outcome: str) -> None:
+        self.counts[self.name, "readmitted", outcome] += 1
+
 
 @dataclass
 class Response:
@@ -296,9 +310,19 @@ class RunningEdge:
         return self.meter.counts
 
 
-def build_edge(log: DecidedLog, meter: CountingMeter, *sources: Source, **options: Any) -> Edge:
+def build_edge(
+    log: DecidedLog,
+    meter: CountingMeter,
+    *sources: Source,
+    fetch: Fetch | None = None,
+    recompile: Recompile | None = None,
+    suspect_of: SuspectOf | None = None,
+    **options: Any,
+) -> Edge:
     chosen = {source.name: source for source in sources or (make_source(),)}
-    return edge_app(chosen, log, meter, options=EdgeOptions(**options))
+    return edge_app(
+        chosen, log, meter, options=EdgeOptions(**options), fetch=fetch, recompile=recompile, suspect_of=suspect_of
+    )
 
 
 @contextlib.asynccontextmanager

@@ -53,16 +53,20 @@ class Recorder:
 
 
 class KeptPlaces:
-    """The store's copy of a router's positions, in memory."""
+    """The store's copy of a router's positions, in memory, and its gaps."""
 
     def __init__(self, kept: Mapping[int, int] | None = None) -> None:
         self.kept = dict(kept or {})
+        self.gaps: dict[tuple[int, int], int] = {}
 
     async def load(self) -> Mapping[int, int]:
         return dict(self.kept)
 
     def save(self, positions: Mapping[int, int]) -> None:
         self.kept.update(positions)
+
+    def note_gap(self, partition: int, after: int, events: int) -> None:
+        self.gaps[partition, after] = events
 
 
 class Reader:

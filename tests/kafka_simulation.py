@@ -26,7 +26,10 @@ class Fate(Enum):
 
 @dataclass
 class SimulatedCluster:
-    """What is written, and what is to become of the next batches: `fates`, then always `fate`."""
+    """What is written, and what is to become of the next batches: `fates`, then always `fate`.
+
+    Partitions that are `down` refuse, those that are `silent` do not answer until `release`.
+    """
 
     topics: dict[str, int] = field(default_factory=lambda: {"events": 2})
     reachable: bool = True
@@ -37,6 +40,8 @@ class SimulatedCluster:
     batches: list[list[bytes]] = field(default_factory=list)
     drivers: "list[SimulatedDriver]" = field(default_factory=list)
     held: "list[Future[None]]" = field(default_factory=list)
+    down: set[Place] = field(default_factory=set)
+    silent: set[Place] = field(default_factory=set)
 
     def driver(self) -> "SimulatedDriver":
         self.drivers.append(SimulatedDriver(self))
@@ -45,6 +50,7 @@ class SimulatedCluster:
     def release(self) -> None:
         """Let what is held go on, and hold nothing more."""
         self.fate = Fate.ACKNOWLEDGED
+        self.silent.clear()
         for future in self.held:
             if not future.done():
                 future.set_result(None)
@@ -97,7 +103,9 @@ class SimulatedDriver:
         cluster.batches.append([record.value for record in records])
         fate = cluster.fates.pop(0) if cluster.fates else cluster.fate
         await asyncio.sleep(0)
-        if fate is Fate.HELD:
+        if place in cluster.down:
+            raise NotWrittenError("NotLeaderForPartitionError")
+        if fate is Fate.HELD or place in cluster.silent:
             cluster.held.append(asyncio.get_running_loop().create_future())
             await cluster.held[-1]
         if fate is Fate.REFUSED:

@@ -74,14 +74,17 @@ ROOMS: Mapping[str, Room] = {
     "gateway.keep.ports": Room(("gateway.core", "gateway.keep.values")),
     "gateway.keep.envelope": Room(("gateway.core",)),
     "gateway.keep.places": Room((), frozenset()),
+    "gateway.keep.bounds": Room((), frozenset()),
     "gateway.keep": Room(()),
     "gateway.keep.copies": Room(("gateway.core", "gateway.keep.ports")),
     "gateway.keep.pairs": Room(("gateway.core", "gateway.keep.ports", "gateway.keep.envelope"), frozenset()),
-    "gateway.keep.sqlite": Room((*_ENGINE, "gateway.keep.pairs", "gateway.keep.sqlite"), VALUES | {"apsw"}),
+    "gateway.keep.sqlite": Room(
+        (*_ENGINE, "gateway.keep.bounds", "gateway.keep.pairs", "gateway.keep.sqlite"), VALUES | {"apsw"}
+    ),
     "gateway.keep.memory": Room((*_ENGINE, "gateway.keep.memory")),
     "gateway.keep.kafka": Room((*_ENGINE, "gateway.keep.places", "gateway.keep.kafka"), VALUES | {"aiokafka"}),
     "gateway.keep.postgres": Room(
-        (*_ENGINE, "gateway.keep.pairs", "gateway.keep.places", "gateway.keep.postgres"),
+        (*_ENGINE, "gateway.keep.bounds", "gateway.keep.pairs", "gateway.keep.places", "gateway.keep.postgres"),
         VALUES | {"psycopg", "psycopg_pool"},
     ),
     "gateway.handle": Room((*_PORTS, "gateway.api", "gateway.context", "gateway.handle")),

@@ -89,11 +89,14 @@ async def worker_in(
     partitions: Collection[int] = (0,),
     now_us: Callable[[], int] = lambda: NOW_US,
     seconds: float = 10.0,
+    strict: Collection[str] | None = None,
 ) -> AsyncIterator[Worker]:
     """Register the router if need be, and be a worker of it that has these partitions."""
     async with pooled(dsn) as pool:
         await register(pool, router, begin_at({0: -1}), NOW_US)
-        state = await PostgresState.open(pool, router=router, instance=instance, now_us=now_us, seconds=seconds)
+        state = await PostgresState.open(
+            pool, router=router, instance=instance, now_us=now_us, seconds=seconds, strict=strict
+        )
         store = PostgresStore(pool, router=router, now_us=now_us)
         try:
             await state.parking.take(partitions)

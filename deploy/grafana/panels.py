@@ -8,7 +8,10 @@ from typing import Literal
 HERE = 'job=~"$job",instance=~"$instance"'
 SOURCE = f'{HERE},source=~"$source"'
 ROUTER = f'{HERE},router=~"$router"'
-UNAVAILABLE = "overloaded|deadline|log_down|disk_full|draining|key_unavailable|internal"
+UNAVAILABLE = (
+    "overloaded|deadline|log_down|disk_full|draining"
+    "|key_unavailable|secret_unavailable|addresses_unknown|pairing_failed|internal"
+)
 
 
 @dataclass(frozen=True, slots=True)

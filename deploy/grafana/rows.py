@@ -2,6 +2,7 @@
 """The rows of the dashboard: each panel's questions, with unit, title and description."""
 
 from deploy.grafana.panels import HERE, ROUTER, SOURCE, UNAVAILABLE, Panel, Query, Row, quantile, rate, stat
+from deploy.grafana.verifying import VERIFICATION
 
 _DELIVERIES = "gateway_deliveries_total"
 _ACK = "gateway_ack_duration_seconds"
@@ -120,52 +121,6 @@ INGEST = Row(
     ],
 )
 
-VERIFICATION = Row(
-    "Verification",
-    [
-        Panel(
-            title="Refused by reason",
-            description="Why deliveries were not acknowledged; `gateway rejections` lists them.",
-            unit="eps",
-            queries=[Query(rate(_DELIVERIES, f'{SOURCE},outcome="refused"', "reason"), "{{reason}}")],
-            stack=True,
-        ),
-        Panel(
-            title="Refused by source",
-            description="`unknown` stands for every name that is not configured.",
-            unit="eps",
-            queries=[Query(rate(_DELIVERIES, f'{SOURCE},outcome="refused"', "source"), "{{source}}")],
-        ),
-        Panel(
-            title="Verification p99 by provider",
-            description="Cost of one admission decision on the event loop.",
-            unit="s",
-            queries=[Query(quantile(0.99, "gateway_verify_duration_seconds", HERE, "provider"), "{{provider}}")],
-        ),
-        Panel(
-            title="Signature age",
-            description="Arrival minus the signed timestamp. A median below 0: the sender's clock is ahead of ours.",
-            unit="s",
-            queries=[
-                Query(quantile(0.5, "gateway_signature_age_seconds", SOURCE, "source"), "{{source}} p50"),
-                Query(quantile(0.99, "gateway_signature_age_seconds", SOURCE, "source"), "{{source}} p99"),
-            ],
-        ),
-        Panel(
-            title="Secret that matched",
-            description="During a rotation: once the old label is silent, the old secret can go.",
-            unit="eps",
-            queries=[Query(rate("gateway_secret_matched_total", SOURCE, "source, secret"), "{{source}} {{secret}}")],
-        ),
-        Panel(
-            title="Oddities of identity",
-            description="Absent or impossible ids, one id with two bodies, an old body under a new id.",
-            unit="eps",
-            queries=[Query(rate("gateway_identity_flags_total", SOURCE, "source, flag"), "{{source}} {{flag}}")],
-        ),
-    ],
-)
-
 LOG = Row(
     "Log",
     [
@@ -213,9 +168,12 @@ LOG = Row(
         ),
         Panel(
             title="Log takes appends",
-            description="1 while it does; else see the log line `log.*`.",
+            description="1 while it does; else see `log.*`. Sources that stand here lack their topic, or a partition.",
             unit="bool_yes_no",
-            queries=[Query(f"min(gateway_log_writable{{{HERE}}})", "writable")],
+            queries=[
+                Query(f"min(gateway_log_writable{{{HERE}}})", "writable"),
+                Query(f"min by (source) (gateway_source_writable{{{SOURCE}}} == 0)", "{{source}}"),
+            ],
         ),
         Panel(
             title="Ids remembered, events in the spool, events not indexed",
@@ -224,6 +182,8 @@ LOG = Row(
             queries=[
                 Query(f"max(gateway_dedupe_ids{{{HERE}}})", "ids remembered"),
                 Query(f"sum(gateway_spool_events{{{HERE}}})", "in the spool"),
+                Query(f"sum(gateway_spool_held_events{{{HERE}}})", "held back there"),
+                Query(f"sum(gateway_spool_set_aside_events{{{HERE}}})", "set aside there"),
                 Query(f"sum(gateway_index_backlog_events{{{HERE}}})", "not indexed"),
             ],
         ),

@@ -8,8 +8,10 @@ server loses nothing by that, for the kernel keeps what it wrote; a power cut wo
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -85,6 +87,7 @@ class Postgres:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if self._user:
                 os.chown(folder, *self._user)
+                check_entry(folder, self._user)
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
 
@@ -211,6 +214,24 @@ def _folder_of_binaries() -> Path:
     if folder is None:
         raise ServerError(": ".join(NO_POSTGRES))
     return folder
+
+
+def check_entry(folder: Path, user: tuple[int, int]) -> None:
+    """See that the user can come to `folder`, which is its own.
+
+    Raises:
+        ServerError: a folder above is closed to it; the message has the remedy.
+    """
+    for above in reversed(folder.resolve().parents):
+        found = above.stat()
+        right = stat.S_IXUSR if found.st_uid == user[0] else stat.S_IXGRP if found.st_gid == user[1] else stat.S_IXOTH
+        if not found.st_mode & right:
+            name = pwd.getpwuid(user[0]).pw_name
+            raise ServerError(
+                f"Postgres does not run as root, and user {name}, as whom it is started instead, may not enter {above};"
+                f" run this as another user than root, move the project to a folder that every user may enter, or allow"
+                f" it: chmod o+x {shlex.quote(str(above))}"
+            )
 
 
 def _unprivileged() -> tuple[int, int] | None:

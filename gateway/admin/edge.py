@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 from prometheus_client.core import Metric as Family
@@ -20,11 +20,28 @@ UNKNOWN = "unknown"
 ACKNOWLEDGED = ("accepted", "duplicate", "handshake")
 
 # Refusals that name a source, beyond those of admission and of the log; the edge's own closed set.
-AT_A_SOURCE = ("method", "too_large", "content_type", "rate", "address", "key_unavailable", "internal")
+AT_A_SOURCE = (
+    "method",
+    "too_large",
+    "content_type",
+    "rate",
+    "failed_rate",
+    "address",
+    "addresses_unknown",
+    "key_unavailable",
+    "secret_unavailable",
+    "pairing_closed",
+    "pairing_failed",
+    "internal",
+)
 AT_NO_SOURCE = ("unknown_source", "malformed", "method", "too_large", "internal")
 
 APPEND_ERRORS: tuple[str, ...] = (*get_args(UnavailableReason), "unknown")
 FLAGS: tuple[str, ...] = (*get_args(Flag), "body_differs")
+KEY_OUTCOMES = ("fetched", "failed", "unusable", "limited")
+VISIT_OUTCOMES = ("done", "failed", "dropped")
+READMIT_OUTCOMES = ("accepted", "duplicate", "handshake", "refused", "unavailable")
+PAIRED = "paired"
 
 
 def refusals(source: str) -> tuple[str, ...]:
@@ -37,8 +54,10 @@ def refusals(source: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSample:
-    """What is read at the time of a scrape; None is not shown. The last three are of Kafka alone.
+    """What is read at the time of a scrape; None is not shown. `dedupe_lag_seconds` and `spool_*` are of Kafka alone.
 
+    `key_ages` and `address_list_ages` are seconds by source, of those that have fetched keys, or a provider's list.
+    `quarantined` are deliveries and bytes by source, `secrets_used` Unix times by source and label.
     `stored` tells whether the health knows how much the log holds: that of Kafka does not.
     """
 
@@ -50,12 +69,34 @@ class EdgeSample:
     dedupe_lag_seconds: float | None = 0.0
     spool_events: int | None = 0
     spool_oldest_seconds: float | None = 0.0
+    spool_held_events: int | None = 0
+    spool_set_aside_events: int | None = 0
+    key_ages: Mapping[str, float] = field(default_factory=dict)
+    address_list_ages: Mapping[str, float] = field(default_factory=dict)
+    quarantined: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    secrets_used: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 class SourceMetrics:
     """The numbers of one source; a `SourceMeter` of `receive`."""
 
-    __slots__ = ("_append", "_clock", "_verify", "ack", "age", "answers", "flags", "last_event", "secrets", "size")
+    __slots__ = (
+        "_append",
+        "_clock",
+        "_verify",
+        "ack",
+        "age",
+        "answers",
+        "flags",
+        "keys",
+        "labels",
+        "last_event",
+        "lost",
+        "readmissions",
+        "secrets",
+        "size",
+        "visits",
+    )
 
     def __init__(
         self, name: str, labels: Iterable[str], verify: Histogram, append: Histogram, clock: Callable[[], float]
@@ -63,8 +104,13 @@ class SourceMetrics:
         outcomes = [] if name == UNKNOWN else [(outcome, "") for outcome in ACKNOWLEDGED]
         refused = [("refused", reason) for reason in refusals(name)]
         self.answers = Counts([*outcomes, *refused], ("refused", OTHER))
-        self.secrets = Counts([(label,) for label in labels], (OTHER,))
+        self.labels = tuple(labels)
+        self.secrets = Counts([(label,) for label in self.labels], (OTHER,))
         self.flags = Counts([(flag,) for flag in FLAGS], (OTHER,))
+        self.keys = Counts([(outcome,) for outcome in KEY_OUTCOMES], (OTHER,))
+        self.visits = Counts([(outcome,) for outcome in VISIT_OUTCOMES], (OTHER,))
+        self.lost = Counts([()], ())
+        self.readmissions = Counts([(outcome,) for outcome in READMIT_OUTCOMES], (OTHER,))
         self.ack = Histogram(named("ack_duration_seconds").buckets)
         self.size = Histogram(named("delivery_bytes").buckets)
         self.age = Histogram(named("signature_age_seconds").buckets)
@@ -100,6 +146,22 @@ class SourceMetrics:
         """Observe how long the log took to make one delivery durable."""
         self._append.observe(seconds)
 
+    def key_fetched(self, outcome: str) -> None:
+        """Count a fetch of a key."""
+        self.keys.add((outcome,))
+
+    def visited(self, outcome: str) -> None:
+        """Count a visit that confirms a subscription."""
+        self.visits.add((outcome,))
+
+    def quarantine_lost(self) -> None:
+        """Count a refused delivery that should have been kept."""
+        self.lost.add(())
+
+    def readmitted(self, outcome: str) -> None:
+        """Count a delivery that was tried again out of quarantine."""
+        self.readmissions.add((outcome,))
+
 
 class EdgeMetrics(Collector):
     """The numbers of the edge process; an `EdgeMeter` of `receive`, and a collector for its registry.
@@ -119,7 +181,7 @@ class EdgeMetrics(Collector):
         self._append = Histogram(named("append_duration_seconds").buckets)
         self._append_errors = Counts([(reason,) for reason in APPEND_ERRORS], (OTHER,))
         self._sources = {
-            name: SourceMetrics(name, source.labels, self._verify[source.provider], self._append, clock)
+            name: SourceMetrics(name, labels_of(source), self._verify[source.provider], self._append, clock)
             for name, source in sources.items()
         }
         self._unknown = SourceMetrics(UNKNOWN, (), Histogram(bounds), self._append, clock)
@@ -139,17 +201,14 @@ class EdgeMetrics(Collector):
         yield from self._gauges(self._sample())
 
     def _counters(self) -> Iterator[Family]:
-        deliveries, secrets, flags = (
-            named(name).counter() for name in ("deliveries_total", "secret_matched_total", "identity_flags_total")
-        )
+        families = {name: named(name).counter() for name in _COUNTERS}
         for name, numbers in self._sources.items():
-            numbers.answers.add_to(deliveries, [name])
-            numbers.secrets.add_to(secrets, [name])
-            numbers.flags.add_to(flags, [name])
-        self._unknown.answers.add_to(deliveries, [UNKNOWN])
+            for metric, cell in _COUNTERS.items():
+                cell(numbers).add_to(families[metric], [name])
+        self._unknown.answers.add_to(families["deliveries_total"], [UNKNOWN])
         errors = named("append_errors_total").counter()
         self._append_errors.add_to(errors)
-        yield from (deliveries, secrets, flags, errors)
+        yield from (*families.values(), errors)
 
     def _histograms(self) -> Iterator[Family]:
         ack, size, age = (
@@ -167,16 +226,57 @@ class EdgeMetrics(Collector):
         yield from (ack, size, age, verify, append)
 
     def _gauges(self, sample: EdgeSample) -> Iterator[Family]:
-        last = named("last_event_timestamp_seconds").gauge()
+        last, keys, lists, writable = (
+            named(name).gauge()
+            for name in (
+                "last_event_timestamp_seconds",
+                "key_oldest_seconds",
+                "address_list_age_seconds",
+                "source_writable",
+            )
+        )
         for name, numbers in self._sources.items():
             last.add_metric([name], numbers.last_event)
-        yield last
+            keys.add_metric([name], sample.key_ages.get(name, 0.0))
+            lists.add_metric([name], sample.address_list_ages.get(name, 0.0))
+            writable.add_metric([name], int(name not in (*sample.health.lacking, *sample.health.hampered)))
+        yield from (last, keys, lists, writable)
+        yield from self._kept(sample)
         for name, value in _readings(sample).items():
             if value is None:
                 continue
             family = named(name).gauge()
             family.add_metric([], value)
             yield family
+
+    def _kept(self, sample: EdgeSample) -> Iterator[Family]:
+        used, deliveries, room = (
+            named(name).gauge()
+            for name in ("secret_last_used_timestamp_seconds", "quarantine_deliveries", "quarantine_bytes")
+        )
+        for name, numbers in self._sources.items():
+            for label in numbers.labels:
+                used.add_metric([name, label], sample.secrets_used.get(name, {}).get(label, 0.0))
+            held, taken = sample.quarantined.get(name, (0, 0))
+            deliveries.add_metric([name], held)
+            room.add_metric([name], taken)
+        yield from (used, deliveries, room)
+
+
+_COUNTERS: Mapping[str, Callable[[SourceMetrics], Counts]] = {
+    "deliveries_total": lambda numbers: numbers.answers,
+    "secret_matched_total": lambda numbers: numbers.secrets,
+    "identity_flags_total": lambda numbers: numbers.flags,
+    "key_fetches_total": lambda numbers: numbers.keys,
+    "visits_total": lambda numbers: numbers.visits,
+    "quarantine_lost_total": lambda numbers: numbers.lost,
+    "quarantine_readmitted_total": lambda numbers: numbers.readmissions,
+}
+
+
+def labels_of(source: Source) -> tuple[str, ...]:
+    """Return the labels of the secrets that may match at a source, of one that may come at run time, too."""
+    return (*source.labels, PAIRED) if source.pairs else source.labels
 
 
 def _readings(sample: EdgeSample) -> dict[str, float | None]:
@@ -193,4 +293,6 @@ def _readings(sample: EdgeSample) -> dict[str, float | None]:
         "dedupe_lag_seconds": sample.dedupe_lag_seconds,
         "spool_events": sample.spool_events,
         "spool_oldest_seconds": sample.spool_oldest_seconds,
+        "spool_held_events": sample.spool_held_events,
+        "spool_set_aside_events": sample.spool_set_aside_events,
     }

@@ -123,6 +123,78 @@ METRICS: tuple[Metric, ...] = (
         "When an event or a duplicate was last acknowledged, Unix time; 0 means none since the start.",
         merge="max",
     ),
+    Metric(
+        "gateway_key_fetches_total",
+        "counter",
+        "edge",
+        ("source", "outcome"),
+        "Fetches of keys that verify: fetched, failed (no answer), unusable (none that is a key), limited (a sender"
+        " asked for too many).",
+    ),
+    Metric(
+        "gateway_key_oldest_seconds",
+        "gauge",
+        "edge",
+        ("source",),
+        "Age of the oldest fetched key in use; 0 if none is. They are refreshed daily at the latest.",
+        merge="max",
+    ),
+    Metric(
+        "gateway_address_list_age_seconds",
+        "gauge",
+        "edge",
+        ("source",),
+        "Age of the address list that the source admits by, infinite while there is none; 0 if it uses none.",
+        merge="max",
+    ),
+    Metric(
+        "gateway_visits_total",
+        "counter",
+        "edge",
+        ("source", "outcome"),
+        "Subscriptions confirmed by fetching a URL: done, failed, dropped (too many were waiting).",
+    ),
+    Metric(
+        "gateway_secret_last_used_timestamp_seconds",
+        "gauge",
+        "edge",
+        ("source", "secret"),
+        "When the secret of this label last verified a delivery, Unix time, kept over restarts; 0 means not on record.",
+        merge="max",
+    ),
+    Metric(
+        "gateway_quarantine_deliveries",
+        "gauge",
+        "edge",
+        ("source",),
+        "Unverified deliveries in quarantine on this machine.",
+        merge="max",
+    ),
+    Metric("gateway_quarantine_bytes", "gauge", "edge", ("source",), "What they take of the disk.", merge="max"),
+    Metric(
+        "gateway_quarantine_lost_total",
+        "counter",
+        "edge",
+        ("source",),
+        "Unverified deliveries that should have gone into quarantine: too many at once, too large, or not written.",
+    ),
+    Metric(
+        "gateway_quarantine_readmitted_total",
+        "counter",
+        "edge",
+        ("source", "outcome"),
+        "Deliveries tried again out of quarantine: accepted, duplicate, handshake (never answered), refused,"
+        " unavailable.",
+    ),
+    Metric(
+        "gateway_source_writable",
+        "gauge",
+        "edge",
+        ("source",),
+        "1 while the log takes the source's events; on Kafka 0 while its topic is missing, or one of its partitions"
+        " takes nothing though others do.",
+        merge="min",
+    ),
     Metric("gateway_inflight_deliveries", "gauge", "edge", (), "Deliveries being answered now."),
     Metric(
         "gateway_append_duration_seconds",
@@ -184,6 +256,20 @@ METRICS: tuple[Metric, ...] = (
         (),
         "Age of the oldest event in the spools; 0 if they are empty.",
         merge="max",
+    ),
+    Metric(
+        "gateway_spool_held_events",
+        "gauge",
+        "edge",
+        (),
+        "Of those in the spools, the ones that Kafka refused, and those behind them in order; others go past them.",
+    ),
+    Metric(
+        "gateway_spool_set_aside_events",
+        "gauge",
+        "edge",
+        (),
+        "Rows of the spools that could not be read, kept in their folders `set-aside`.",
     ),
     Metric(
         "gateway_handler_runs_total",
@@ -275,7 +361,13 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "process_start_time_seconds", "gauge", "all", ("process",), "When the process started, Unix time.", merge="max"
     ),
-    Metric("gateway_up", "gauge", "admin", ("process",), "1 if the process answered this scrape, else 0."),
+    Metric(
+        "gateway_up",
+        "gauge",
+        "admin",
+        ("process",),
+        "1 if the process of this command answered the scrape, else 0; a command whose admin port was taken has none.",
+    ),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

@@ -24,7 +24,7 @@ def check(context: Common) -> int:
     """
     sys.path.insert(0, str(Path.cwd()))  # routers are imported with the current directory on the path
     try:
-        loaded = context.loaded(secrets=True)
+        loaded = context.loaded(secrets=True, handlers=True)
     except ConfigProblems as error:
         found = [_of_problem(problem.key, str(problem)) for problem in error.problems]
         context.output.rows([dataclasses.asdict(each) for each in found], _COLUMNS)

@@ -12,6 +12,7 @@ import apsw
 
 from gateway.cli.check_result import Check
 from gateway.cli.cluster_checks import cluster_checks
+from gateway.config.installed import PROVIDERS
 from gateway.config.load import Loaded
 from gateway.config.plugins import import_router, problems_of
 from gateway.config.secret_values import DEV_LABEL
@@ -19,6 +20,7 @@ from gateway.config.settings import RouterSettings, ServerSettings, Settings, So
 from gateway.core.errors import PluginError
 from gateway.process.control import ControlClient
 from gateway.process.runtime import control_path
+from gateway.wiring.sources import paired as paired_secrets
 
 _OLDEST_SQLITE = (3, 51, 3)
 _PING_DEADLINE = 3.0
@@ -28,8 +30,9 @@ def all_checks(loaded: Loaded) -> Iterator[Check]:
     """Look at everything a start on this configuration needs."""
     settings = loaded.settings
     yield _versions()
+    handed_over = paired_secrets(settings)
     for source in settings.sources:
-        yield _source(source)
+        yield _source(source, paired=source.name in handed_over)
     for router in settings.routers:
         yield _router(router, settings)
     if not settings.routers:
@@ -52,9 +55,13 @@ def _versions() -> Check:
     return Check(check="versions", state="ok", detail=detail)
 
 
-def _source(source: SourceSettings) -> Check:
-    labels = [secret.label for secret in source.secrets]
-    detail = f"{source.provider}, secrets: {', '.join(labels)}"
+def _source(source: SourceSettings, *, paired: bool) -> Check:
+    labels = [secret.label for secret in source.secrets] + (["paired"] if paired else [])
+    detail = f"{source.provider}, secrets: {', '.join(labels) or 'none'}"
+    provider = PROVIDERS.get(source.provider)
+    if provider is not None and provider.secrets == "paired" and not labels:
+        remedy = f"once the gateway runs: gateway pair {source.name}, then register the endpoint"
+        return Check(check=f"source {source.name}", state="warning", detail=detail, remedy=remedy)
     if DEV_LABEL in labels:
         remedy = "fine on this machine; set the real secret before anyone sends"
         return Check(check=f"source {source.name}", state="warning", detail=detail, remedy=remedy)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.cli.check_result import Check, State
+from gateway.config.installed import PROVIDERS
 from gateway.config.settings import KafkaSettings, Settings
 from gateway.core.errors import ConfigError, DependencyError, GatewayError
-from gateway.providers import PROVIDERS
+from gateway.keep.sqlite.spooled import ASIDE_FOLDER, set_aside_in
 
 _MOUNTS = Path("/proc/mounts")
 _EPHEMERAL = ("tmpfs", "ramfs", "overlay", "aufs")
@@ -82,6 +83,7 @@ def _failed(check: str, error: GatewayError, *, remedy: str) -> Check:
 def _spool(settings: Settings, kafka: KafkaSettings) -> Iterator[Check]:
     if kafka.spool is not None:
         yield _spool_folder(kafka.spool, settings.log.min_free)
+        yield from _set_aside(kafka.spool)
         return
     unrepeated = [
         source.name
@@ -112,6 +114,15 @@ def _spool_folder(folder: Path, min_free: int) -> Check:
             check="spool", state="warning", detail=f"{folder} is on {kind}, which does not last", remedy=remedy
         )
     return Check(check="spool", state="ok", detail=f"{folder} is writable, {free // 2**20} MiB free")
+
+
+def _set_aside(spool: Path) -> Iterator[Check]:
+    for folder in sorted(path for path in spool.glob("*") if path.name.isdecimal()):
+        count = set_aside_in(folder)
+        if count:
+            detail = f"{folder / ASIDE_FOLDER} has {count} acknowledged event{'s'[: count != 1]} that could not be read"
+            remedy = "each .body is the exact body: send it again from the provider or by hand, then remove the files"
+            yield Check(check="spool set-aside", state="warning", detail=detail, remedy=remedy)
 
 
 def _mounts() -> str:

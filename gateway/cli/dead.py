@@ -67,24 +67,34 @@ def _choosing(function: Any) -> Any:
 @dead.command()
 @_choosing
 @common
-def retry(context: Common, router: str, numbers: Sequence[int], **chosen: Any) -> None:
+def retry(context: Common, router: str, numbers: Sequence[int], **chosen: Any) -> int:
     """Let dead letters of a router run again, attempts counted anew. Give their numbers, or --all."""
     arguments = _chosen(numbers, **chosen)
     count = operating.call(context.settings(), router, "dead_retry", **arguments)
     context.output.item({"router": router, "retried": count})
+    return _found(context, router, numbers, count)
 
 
 @dead.command()
 @_choosing
 @yes
 @common
-def purge(context: Common, router: str, numbers: Sequence[int], *, yes: bool, **chosen: Any) -> None:
+def purge(context: Common, router: str, numbers: Sequence[int], *, yes: bool, **chosen: Any) -> int:
     """Forget dead letters of a router for good. Give their numbers, or --all."""
     arguments = _chosen(numbers, **chosen)
     settings = context.settings()
     confirm(f"Forget {len(numbers) or 'all fitting'} dead letters of {router} for good?", yes=yes)
     count = operating.call(settings, router, "dead_purge", **arguments)
     context.output.item({"router": router, "purged": count})
+    return _found(context, router, numbers, count)
+
+
+def _found(context: Common, router: str, numbers: Sequence[int], count: int) -> int:
+    """Return the exit status: 1 if one of the numbers is that of no dead letter."""
+    missing = len(set(numbers)) - count
+    if missing > 0:
+        context.output.note(f"not there: {missing} of the numbers; see `gateway dead list --router {router}`")
+    return int(missing > 0)
 
 
 def _chosen(numbers: Sequence[int], *, everything: bool, **narrower: str | None) -> dict[str, Any]:

@@ -165,6 +165,7 @@ def _described(event: Event, position: Position, copies: int) -> dict[str, Any]:
         "key": event.key,
         "provider": event.provider,
         "delivery_id": event.delivery_id,
+        "traceparent": event.traceparent,
         "verified_by": event.verified_by,
         "flags": list(event.flags),
         "content_type": event.content_type,

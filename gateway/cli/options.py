@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 from gateway.cli.output import Form, Output
 from gateway.config.load import Loaded, load, read
 from gateway.config.problems import ConfigProblems, KeyPath
-from gateway.config.references import CREDENTIALS
+from gateway.config.references import CREDENTIALS, FETCH
 from gateway.config.settings import Settings
 from gateway.config.values import duration
 
@@ -31,17 +31,22 @@ class Common:
     config: Path
     output: Output
 
-    def settings(self, *, secrets: bool = False, optional: Collection[KeyPath] = ()) -> Settings:
-        """Load the configuration; without `secrets`, and what is `optional`, where the command needs none of it.
+    def settings(
+        self, *, secrets: bool = False, handlers: bool = False, optional: Collection[KeyPath] = ()
+    ) -> Settings:
+        """Load the configuration.
+
+        Without `secrets`, what `handlers` fetch with, and what is `optional`, where the command needs none of it.
 
         Raises:
             ConfigProblems: it is wrong.
         """
-        return load(self.config, os.environ, secrets=secrets, optional=optional)
+        return self.loaded(secrets=secrets, handlers=handlers, optional=optional).settings
 
-    def loaded(self, *, secrets: bool = False, optional: Collection[KeyPath] = ()) -> Loaded:
+    def loaded(self, *, secrets: bool = False, handlers: bool = False, optional: Collection[KeyPath] = ()) -> Loaded:
         """Load the configuration with the origin of each value. Otherwise as `settings`."""
-        return read(self.config, os.environ, secrets=secrets, optional=optional)
+        spared = optional if handlers else (*optional, FETCH)
+        return read(self.config, os.environ, secrets=secrets, optional=spared)
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from gateway.cli.text import moment
 from gateway.config.references import DSN
 from gateway.receive.rejections import RING, Rejection, read_rejections
 
-_COLUMNS = ("at", "source", "reason", "status", "client", "method", "path", "body_bytes", "signature_age")
+_COLUMNS = ("at", "source", "reason", "status", "client", "method", "path", "body_bytes", "signature_age", "cause")
 
 
 @click.command()
@@ -19,6 +19,7 @@ def rejections(context: Common, *, source: str | None, limit: int) -> None:
     """List deliveries that were refused, and why.
 
     The newest come first; bodies are not kept. The last few thousand are there; the newest second may be missing.
+    For about one unverified delivery a second of each source the gateway works out what would have to be different.
     """
     found = read_rejections(context.settings(optional=[DSN]).log.path, limit=limit if source is None else 100 * RING)
     fitting = [item for item in found if source in (None, item.source)][:limit]
@@ -38,6 +39,7 @@ def _row(item: Rejection) -> Row:
         "path": item.path,
         "body_bytes": item.body_bytes,
         "signature_age": item.signature_age,
+        "cause": item.cause,
         "delivery_id": item.delivery_id,
         "header_names": list(item.header_names),
     }

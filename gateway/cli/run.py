@@ -24,7 +24,7 @@ def run(context: Common) -> int:
     Each router gets a process of its own; on Kafka the indexer does, too. Ctrl-C drains and stops: what was begun is
     finished.
     """
-    settings = _start(context, secrets=True)
+    settings = _start(context, secrets=True, handlers=True)
     return supervisor.run(
         settings,
         edges=1,
@@ -64,7 +64,7 @@ def work(context: Common, routers: Sequence[str], *, indexer: bool) -> int:
     On Kafka the indexer runs beside them, which writes down what `gateway events` lists; any number may run, on any
     machines.
     """
-    settings = _start(context, secrets=False)
+    settings = _start(context, handlers=True)
     if indexer and not _is_indexed(settings):
         raise click.UsageError("the embedded log is its own index: leave out --indexer")
     configured = [router.name for router in settings.routers]
@@ -81,18 +81,21 @@ def _is_indexed(settings: Settings) -> bool:
     return settings.log.engine == "kafka"
 
 
-def _start(context: Common, *, secrets: bool, optional: Sequence[KeyPath] = ()) -> Settings:
+def _start(
+    context: Common, *, secrets: bool = False, handlers: bool = False, optional: Sequence[KeyPath] = ()
+) -> Settings:
     sys.path.insert(0, str(Path.cwd()))  # routers are imported with the current directory on the path
-    return context.settings(secrets=secrets, optional=optional)
+    return context.settings(secrets=secrets, handlers=handlers, optional=optional)
 
 
 def _welcome(context: Common, settings: Settings) -> None:
     server = settings.server
     say = context.output.note
+    width = max([12, *(len(source.name) for source in settings.sources)])
     say(f"gateway ready on {local_url(settings)}")
     for source in settings.sources:
-        say(f"  {source.name:<12} {source.options.public_url or f'{local_url(settings)}/webhooks/{source.name}'}")
-    say(f"  {'admin':<12} http://{host_in_url(server.admin_host)}:{server.admin_port}/metrics")
+        say(f"  {source.name:<{width}} {source.options.public_url or f'{local_url(settings)}/webhooks/{source.name}'}")
+    say(f"  {'admin':<{width}} http://{host_in_url(server.admin_host)}:{server.admin_port}/metrics")
     dev = [source.name for source in settings.sources if any(secret.label == "dev" for secret in source.secrets)]
     if dev:
         say(f"development secrets are in use, on loopback alone: {', '.join(dev)}")

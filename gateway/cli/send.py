@@ -13,14 +13,16 @@ import click
 import orjson
 
 from gateway.cli.options import SOURCE, Common, common
+from gateway.cli.provider_facts import needs_private_key
 from gateway.cli.text import printable
 from gateway.cli.urls import local_url
+from gateway.config.installed import PROVIDERS
 from gateway.config.load import Loaded
 from gateway.config.references import DSN
 from gateway.core.errors import ConfigError, DependencyError, GatewayError
 from gateway.core.source import SignedRequest, SignRequest, Source
-from gateway.providers import PROVIDERS
 from gateway.providers.examples import example
+from gateway.wiring.sources import paired, recompiled
 
 _DEADLINE = 10.0
 _LONGEST_ANSWER = 64 * 2**10
@@ -73,7 +75,8 @@ class Asked:
 def send(context: Common, source: str, event_type: str | None, **options: Any) -> int:
     """Send a signed test delivery to the running gateway.
 
-    It is signed with the first configured secret of SOURCE. Exit status 1 if the answer is not the expected one.
+    It is signed with the first configured secret of SOURCE, or the one it was paired with. Exit status 1 if the answer
+    is not the expected one.
     """
     asked = Asked(**options)
     loaded = context.loaded(secrets=True, optional=[DSN])
@@ -95,7 +98,13 @@ def send(context: Common, source: str, event_type: str | None, **options: Any) -
 def _compiled(loaded: Loaded, name: str) -> Source:
     if name not in loaded.compiled:
         raise ConfigError(f"no source {name} is configured; configured: {', '.join(sorted(loaded.compiled))}")
-    return loaded.compiled[name]
+    source = loaded.compiled[name]
+    if source.sign is not None:
+        return source
+    try:
+        return recompiled(loaded.settings, name, paired(loaded.settings).get(name, ()))
+    except ValueError:
+        return source
 
 
 def _wanted(source: Source, event_type: str | None, asked: Asked) -> SignRequest:
@@ -123,11 +132,21 @@ def _body(event_id: str, event_type: str) -> bytes:
 
 def _signed(source: Source, wanted: SignRequest) -> SignedRequest:
     if source.sign is None:
-        raise GatewayError(f"only {source.provider} itself can sign for source {source.name}")
+        raise GatewayError(_unsignable(source))
     try:
         return source.sign(wanted)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _unsignable(source: Source) -> str:
+    provider = PROVIDERS.get(source.provider)
+    if provider is not None and provider.secrets == "paired":
+        return f"source {source.name} has no secret yet; `gateway pair {source.name}`, or configure the one you have"
+    if provider is not None and needs_private_key(provider):
+        remedy = "to test, configure a private key of your own (PEM) as its secret, here and in the running gateway"
+        return f"source {source.name} has a public key, which signs nothing; {remedy}"
+    return f"only {source.provider} itself can sign for source {source.name}"
 
 
 def _forged(request: SignedRequest) -> SignedRequest:

@@ -30,7 +30,8 @@ def cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return printable(", ".join(f"{key}={child}" for key, child in value.items())) or "-"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return printable(", ".join(str(child) for child in value)) or "-"
+        texts = [str(child) for child in value]
+        return printable(("; " if any("," in text for text in texts) else ", ").join(texts)) or "-"
     return printable(str(value))
 
 

@@ -7,13 +7,14 @@ configuration file. No message quotes a value, not even a schema's.
 import importlib
 import importlib.resources
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from gateway.config.keywords import misspelt
 from gateway.config.problems import KeyPath, did_you_mean
 from gateway.config.report import Report, Unread
 from gateway.core.matching import Pattern, compile_pattern
@@ -27,9 +28,11 @@ _LARGEST = 2**20
 _INDEX = "index.json"
 
 
-def read_require(raw: object, path: KeyPath, provider: str, report: Report) -> tuple[Requirement, ...]:
-    """Return what a source of that provider requires, without what is wrong and reported."""
-    reader = _Reader(path, provider, report)
+def read_require(
+    raw: object, path: KeyPath, report: Report, *, provider: str, headers: Collection[str]
+) -> tuple[Requirement, ...]:
+    """Return what a source of that provider, which keeps those headers, requires; what is wrong is reported."""
+    reader = _Reader(path, provider, frozenset(headers), report)
     if raw == PROVIDER:
         return reader.shipped(EVERY, path)
     if not isinstance(raw, dict):
@@ -60,11 +63,9 @@ def schema_file(file: Path) -> Schema:
         Unread: it cannot be read, is no JSON, or no JSON Schema.
     """
     text = _text(file)
-    problem = _problem_of(text)
-    if problem is not None:
-        place, message = problem
-        where = f"at {_pointer(place)} the file" if place else "the file"
-        raise Unread(f"{where} {message}", "mend it there")
+    mistake = _mistake_in(text)
+    if mistake is not None:
+        raise Unread(f"{_pointer(mistake.place) or 'the whole'} of the file {mistake.message}", mistake.remedy)
     return Schema(str(file), text)
 
 
@@ -81,13 +82,25 @@ def _text(file: Path) -> str:
         raise Unread(f"the file cannot be read ({cause})", remedy) from None
 
 
-def _problem_of(text: str) -> tuple[KeyPath, str] | None:
+class _Mistake(NamedTuple):
+    """What is wrong in a schema, and where; `at_key` if it is the key."""
+
+    place: KeyPath
+    message: str
+    remedy: str
+    at_key: bool = False
+
+
+def _mistake_in(text: str) -> _Mistake | None:
     # Few gateways have contracts, and what reads them takes 8 MiB.
     contracts = importlib.import_module("gateway.handle.contracts")
     try:
         contracts.compile_schema(text)
     except contracts.SchemaError as error:
-        return error.path, str(error)
+        message, _, remedy = str(error).partition("; ")
+        return _Mistake(error.path, message, remedy)
+    for place, word in misspelt(json.loads(text)):
+        return _Mistake(place, "is no keyword of JSON Schema", f'did you mean "{word}"?', at_key=True)
     return None
 
 
@@ -101,6 +114,7 @@ class _Reader:
 
     path: KeyPath
     provider: str
+    headers: frozenset[str]
     report: Report
 
     def requirements(self, text: str, value: object) -> Iterator[Requirement]:
@@ -138,14 +152,19 @@ class _Reader:
             remedy = 'write {version: "json:api_version", schemas: {"2025-*": FILE}}'
             self.report.add(place, "must have a version and schemas", remedy)
             return
-        try:
-            version_reader(version)
-        except ValueError:
-            remedy = 'write "json:api_version" or "header:NAME"'
-            self.report.add((*place, "version"), "is no place of a version", remedy)
+        self._check_place(version, (*place, "version"))
         schemas = tuple(self._alternatives(raw, (*place, "schemas")))
         if schemas:
             yield Requirement(pattern=pattern, schemas=schemas, version=version)
+
+    def _check_place(self, version: str, place: KeyPath) -> None:
+        try:
+            version_reader(version)
+        except ValueError:
+            self.report.add(place, "is no place of a version", 'write "json:api_version" or "header:NAME"')
+        kind, _, name = version.partition(":")
+        if kind == "header" and name.lower() not in self.headers:
+            self.report.add(place, "is a header that events do not keep", "name it in keep_headers, too")
 
     def _alternatives(self, raw: dict[str, Any], place: KeyPath) -> Iterator[tuple[Pattern, Schema]]:
         for text, value in raw.items():
@@ -168,7 +187,8 @@ class _Reader:
         if isinstance(value, str):
             return self._from_file(value, place)
         if not isinstance(value, dict):
-            self.report.add(place, "is no schema", f"name a file, write the schema as a mapping, or {PROVIDER}")
+            remedy = f"name a file, write the schema as a mapping, or {PROVIDER}"
+            self.report.add(place, "is no schema", remedy, at_key=value is None)
             return None
         return self._written_here(value, place)
 
@@ -185,9 +205,9 @@ class _Reader:
         except ValueError:
             self.report.add(place, "holds a number that JSON has no word for", "leave out .inf and .nan")
             return None
-        problem = _problem_of(text)
-        if problem is not None:
-            inner, message = problem
-            self.report.add((*place, *inner), message)
+        mistake = _mistake_in(text)
+        if mistake is not None:
+            path = (*place, *mistake.place)
+            self.report.add(path, mistake.message, mistake.remedy, at_key=mistake.at_key)
             return None
-        return Schema(f"require {self.path[1]} {place[2]}", text)
+        return Schema(".".join(map(str, place[2:])), text)

@@ -36,6 +36,7 @@ def server_settings(section: ServerSection) -> ServerSettings:
         max_connections=section.max_connections,
         max_buffered=section.max_buffered,
         max_buffered_per_client=section.max_buffered_per_client,
+        failed_rate=section.failed_rate,
         drain=section.drain,
     )
 
@@ -54,15 +55,15 @@ def log_settings(section: LogSection) -> LogSettings:
     )
 
 
-def store_settings(section: StoreSection, *, known_dsn: bool) -> StoreSettings:
+def store_settings(section: StoreSection, *, known_dsn: bool, marks: float) -> StoreSettings:
     """Return the settings of `store`; without its DSN where that could not be had and need not be."""
     if not isinstance(section, PostgresStoreSection):
-        return StoreSettings(marks=section.marks)
+        return StoreSettings(marks=marks)
     return StoreSettings(
         engine="postgres",
         dsn=section.dsn if known_dsn else None,
         connections=section.connections,
-        marks=section.marks,
+        marks=marks,
     )
 
 

@@ -64,13 +64,14 @@ def read(path: Path, environ: Mapping[str, str], *, secrets: bool = True, option
     log = engines.read_log(mapping_at(tree, "log", report), report)
     known_dsn = references.DSN not in resolved.unread
     store = engines.read_store(mapping_at(tree, "store", report), report, known=known_dsn)
-    incomplete = frozenset(str(path[1]) for path in resolved.unread if path[0] == "sources")
+    incomplete = frozenset(str(path[1]) for path in resolved.unread if path[2:3] == ("settings",))
     sources = _sources(tree, server, report, Reading(environ, secrets=secrets, incomplete=incomplete))
     routers = _routers(tree, report)
     if server is not None:
         _check_server(server, sources, report, secrets=secrets)
+    marks = 0.0
     if log is not None and store is not None:
-        _check_marks(log, store, sources, report)
+        marks = _marks(tree, log, store, sources, report)
         engines.check_together(log, store, sources, report)
     if report.problems or server is None or log is None or store is None:
         raise ConfigProblems(report.problems)
@@ -78,7 +79,7 @@ def read(path: Path, environ: Mapping[str, str], *, secrets: bool = True, option
         path=path,
         server=frozen.server_settings(server),
         log=frozen.log_settings(log),
-        store=frozen.store_settings(store, known_dsn=known_dsn),
+        store=frozen.store_settings(store, known_dsn=known_dsn, marks=marks),
         sources=tuple(source.settings for source in sources.values()),
         routers=routers,
     )
@@ -89,6 +90,8 @@ def _without_nulls(tree: dict[str, Any], report: Report) -> dict[str, Any]:
     """Leave out top-level keys without a value (all below commented out); report any deeper one."""
 
     def walk(value: Any, path: KeyPath) -> Any:
+        if len(path) == 3 and path[0] == "sources" and path[2] == "require":
+            return value  # schemas may speak of null
         if isinstance(value, dict):
             return {key: walk(child, (*path, key)) for key, child in value.items() if _has_value(child, path, key)}
         if isinstance(value, list):
@@ -113,17 +116,12 @@ def _without_later_versions(tree: dict[str, Any], report: Report) -> dict[str, A
 
 _LATER = {
     "workers": "remove it, and start `gateway serve --workers N`",
-    "require": "remove it: check fields in the handler",
 }
 
 
 def _later_keys(tree: Mapping[str, Any]) -> Iterator[KeyPath]:
     if isinstance(tree.get("server"), dict) and "workers" in tree["server"]:
         yield ("server", "workers")
-    sources = tree.get("sources")
-    for name, source in (sources if isinstance(sources, dict) else {}).items():
-        if isinstance(source, dict) and "require" in source:
-            yield ("sources", name, "require")
 
 
 def _without(tree: dict[str, Any], path: KeyPath) -> dict[str, Any]:
@@ -188,13 +186,20 @@ def _exposed(server: ServerSection, source: ReadSource) -> str:
     return "public_url" if url and not is_loopback(urlsplit(url).hostname or "") else ""
 
 
-def _check_marks(log: LogSection, store: StoreSection, sources: Mapping[str, ReadSource], report: Report) -> None:
-    """Design 4: a mark must outlive every copy of its event that may still come or be replayed."""
-    windows = [read.compiled.dedupe_window for read in sources.values() if read.compiled is not None]
-    needed = log.retention + max(windows, default=0.0)
+def _marks(
+    tree: Mapping[str, Any], log: LogSection, store: StoreSection, sources: Mapping[str, ReadSource], report: Report
+) -> float:
+    """Return how long marks are kept: as written, which must be long enough, or as long as is needed.
+
+    A mark must outlive every copy of its event that may still come or be replayed (design, section 4).
+    """
+    needed = log.retention + max((read.window for read in sources.values()), default=0.0)
+    if "marks" not in (tree.get("store") or {}):
+        return max(store.marks, needed)
     if store.marks < needed:
         report.add(
             ("store", "marks"),
             "shorter than log.retention and the longest dedupe window together",
             f"write at least {math.ceil(needed / DAY)}d",
         )
+    return store.marks

@@ -119,5 +119,6 @@ _MODELS: dict[tuple[str | int, ...], type[BaseModel]] = {
     ("store",): model.PostgresStoreSection,
     ("sources", "*"): model.SourceSection,
     ("sources", "*", "secrets", "*"): model.SecretSection,
+    ("sources", "*", "quarantine"): model.QuarantineSection,
     ("routers", "*"): model.RouterSection,
 }

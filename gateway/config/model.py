@@ -9,7 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.config.values import (
+    Authority,
     Brokers,
+    Contracts,
     Duration,
     HeaderName,
     Name,
@@ -18,6 +20,7 @@ from gateway.config.values import (
     PublicUrl,
     Rate,
     SecretText,
+    Sender,
     Size,
     TokenUrl,
     Use,
@@ -67,6 +70,11 @@ class ServerSection(Section):
         "256MiB", "Bytes of request bodies that each edge process holds before they are verified, in all."
     )
     max_buffered_per_client: Size = _written("64MiB", "The same for one client address.")
+    failed_rate: Rate = _written(
+        "60/m",
+        "Unverified deliveries of one client address that are refused one by one, a minute's worth at once; more are"
+        " answered 429, and only counted. What verifies is never limited by it.",
+    )
     drain: Duration = _written("20s", "How long a stopping gateway waits for what it has begun.")
 
 
@@ -174,7 +182,8 @@ class StoreSection(Section):
     engine: Literal["sqlite", "postgres"]
     marks: Duration = _written(
         "90d",
-        "How long a mark is kept; at least the log's retention and each source's dedupe window together.",
+        "How long a mark is kept; at least the log's retention and each source's dedupe window together, "
+        "which is the default where that is longer.",
     )
 
 
@@ -217,6 +226,46 @@ class SecretSection(Section):
     )
 
 
+class FinalSection(Section):
+    """When a fetched object may be used; until then it is asked for again, in growing pauses, within the run."""
+
+    path: str = Field(min_length=1, description="Where in its JSON to look, such as `status`.")
+    values: list[str] = Field(min_length=1, description="One of these must stand there.")
+
+
+class FetchSection(Section):
+    """How handlers get the objects that this source's events only name: `ctx.fetch()`."""
+
+    credential: SecretText = Field(description="The API's key or token: `{env: NAME}` or `{file: PATH}`.")
+    hosts: list[Authority] = Field(
+        default=[],
+        description="Hosts that may be asked, instead of the provider's; the first is that of paths.",
+    )
+    rate: Rate = _written("10/s", "Requests that each worker makes at most.")
+    send: str | None = Field(
+        default=None,
+        pattern=r"^(bearer|basic|header:[A-Za-z0-9-]+)$",
+        description="How the credential is sent: `bearer`, `basic`, or `header:NAME`.",
+    )
+    object: str | None = Field(
+        default=None,
+        pattern=r"^(/|https?://|\{)",
+        description="Where the object stands: a path such as `/v1/orders/{json:id}`, a URL, or `{json:url}`.",
+    )
+    final: FinalSection | None = Field(default=None, description="When the object may be used; at once if left out.")
+    headers: dict[HeaderName, str] = Field(default={}, description="Further headers of every request.")
+    private: bool = Field(
+        default=False, description="The hosts may be in this network, and `http` is allowed in `object`."
+    )
+
+
+class QuarantineSection(Section):
+    """Deliveries that do not verify are kept as they came, to be readmitted once the secret is mended."""
+
+    max_bytes: Size = _written("64MiB", "How much of the disk they may take; the oldest are forgotten first.")
+    max_age: Duration = _written("3d", "How long they are kept.")
+
+
 class SourceSection(Section):
     """One endpoint, `/webhooks/<name>`. What is left out, the provider decides."""
 
@@ -256,13 +305,25 @@ class SourceSection(Section):
     public_url: PublicUrl | None = Field(
         default=None, description="This source's URL as its sender knows it, where it differs from `server.public_url`."
     )
-    allow_ips: list[Network] = Field(default=[], description="Networks that may send; empty for all.")
+    allow_ips: list[Sender] = Field(
+        default=[],
+        description="Networks that may send, and `provider` for the addresses it publishes; empty for all.",
+    )
     content_types: list[str] = Field(
         default=[], description="Content types taken; others are answered 415. Empty for all."
     )
     keep_headers: list[HeaderName] = Field(
         default=[], description="Request headers kept with the event, beside the provider's own."
     )
+    require: Contracts = Field(
+        default=None,
+        description="JSON Schemas that events must fit, by type, or `provider`; see [contracts](contracts.md).",
+    )
+    quarantine: QuarantineSection | None = Field(
+        default=None,
+        description="Keep what does not verify, for `gateway quarantine`; `{}` for its defaults. Off if left out.",
+    )
+    fetch: FetchSection | None = Field(default=None, description="The API that `ctx.fetch` asks.")
     scheme: dict[str, Any] | None = Field(default=None, description="How `custom` deliveries are signed.")
     event: dict[str, Any] | None = Field(
         default=None, description="Where `custom` deliveries carry their id, type, time and key."

@@ -8,10 +8,10 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 
 from gateway.api import Router
+from gateway.config.installed import PROVIDERS
 from gateway.config.problems import did_you_mean
 from gateway.config.settings import RouterSettings, Settings, SourceSettings
 from gateway.core.errors import PluginError
-from gateway.providers import PROVIDERS
 
 ENTRY_POINTS = "gateway.routers"
 

@@ -17,7 +17,7 @@ KeyPath = tuple[str | int, ...]
 SECRET_KEYS = ("label", "env", "file", "dev")
 SECRET_PLACES = ("secrets", "password", "client_secret", "dsn")
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,63}")
+_PLAIN_KEY = re.compile(r"(?=.)[A-Za-z0-9_.-]{0,63}\*?")  # event types may end in *
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,9 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("store", model.PostgresStoreSection),
     ("sources.NAME", model.SourceSection),
     ("sources.NAME.secrets[]", model.SecretSection),
+    ("sources.NAME.quarantine", model.QuarantineSection),
+    ("sources.NAME.fetch", model.FetchSection),
+    ("sources.NAME.fetch.final", model.FinalSection),
     ("routers.NAME", model.RouterSection),
 )
 
@@ -46,14 +49,15 @@ One YAML file: `--config FILE`, else the environment variable `GATEWAY_CONFIG`, 
   `# yaml-language-server: $schema=gateway.schema.json`.
 
 Times are written `500ms`, `300s`, `90m`, `12h`, `14d` or `2w`; sizes `512B`, `100kB`, `1MB`, `25MiB` or `20GiB`; rates
-`100/s`, `600/m` or `5000/h`. Relative paths start at the current directory. The file is YAML 1.2 without anchors,
+`100/s`, `600/m` or `5000/h`. Relative paths start at the current directory, those of schemas in
+`require` at the folder of the file. The file is YAML 1.2 without anchors,
 tags, merge keys or repeated keys.
 
 ## Values that stand elsewhere
 
 Any plain value may be `{env: NAME}`, `{env: NAME, default: VALUE}` or `{file: PATH}`. Newlines at the end are cut
 off; a variable that is not set, or an empty one, is a mistake unless there is a default. This does not hold inside
-`scheme` and `event`.
+`scheme`, `event` and `require`.
 
 A source's secret is always one of these:
 
@@ -68,9 +72,10 @@ A source's secret is always one of these:
 A development secret stands readable in the file, so it works on loopback only: with another `server.host`, or a
 `public_url` that is not loopback, the gateway refuses to start while one is in use.
 
-What the gateway itself logs in with (`log.security.password`, `log.security.oauth.client_secret`, `store.dsn`) is a
-plain value: write `{env: NAME}` or `{file: PATH}`. No message, no line of log and no `gateway config show` ever has it.
-`gateway serve` needs no `store.dsn`: a machine that only receives need not know it.
+What the gateway itself logs in with (`log.security.password`, `log.security.oauth.client_secret`, `store.dsn`,
+`fetch.credential` of a source) is a plain value: write `{env: NAME}` or `{file: PATH}`. No message, no line of log and
+no `gateway config show` ever has it. `gateway serve` needs neither `store.dsn` nor `fetch.credential`: a machine that
+only receives need not know them.
 
 """
 

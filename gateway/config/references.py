@@ -18,11 +18,17 @@ _KEYS = {"env", "file", "default"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _CLEARLY_A_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _LARGEST = 64 * 2**10
-_HELD_BACK = ("secrets", "scheme", "event")
+_HELD_BACK = ("secrets", "scheme", "event", "require")
 
 DSN: KeyPath = ("store", "dsn")
-CREDENTIALS: tuple[KeyPath, ...] = (DSN, ("log", "security", "password"), ("log", "security", "oauth", "client_secret"))
-"""What a gateway logs in with elsewhere: kept as text whatever it looks like, and never shown."""
+FETCH: KeyPath = ("sources", "*", "fetch", "credential")
+CREDENTIALS: tuple[KeyPath, ...] = (
+    DSN,
+    ("log", "security", "password"),
+    ("log", "security", "oauth", "client_secret"),
+    FETCH,
+)
+"""What a gateway logs in with elsewhere: kept as text whatever it looks like, and never shown. `*` is any source."""
 _TEXTS = (*CREDENTIALS, ("log", "prefix"), ("log", "security", "username"), ("log", "security", "oauth", "client_id"))
 _STAND_IN = "-"
 
@@ -111,15 +117,15 @@ class _Resolver:
                 self.origins[path] = self._report.place((*path, "default"))
                 return value["default"]
             return self._without(path, reason)
-        return text if path in _TEXTS or _is_setting(path) else plain_value(text)
+        return text if general(path) in _TEXTS or _is_setting(path) else plain_value(text)
 
     def _without(self, path: KeyPath, reason: Unread) -> Any:
         if _is_setting(path) and not self._settings:
             self.unread.add(path)
             return _MISSING
-        if path not in self._optional:
+        if general(path) not in self._optional:
             self._report.add(path, str(reason), reason.remedy)
-        if path not in CREDENTIALS:
+        if general(path) not in CREDENTIALS:
             return _MISSING
         self.unread.add(path)
         return _STAND_IN
@@ -130,6 +136,11 @@ class _Resolver:
         if "file" in value:
             return from_file(value["file"]), "file"
         return from_environment(value["env"], self._environ), f"env {value['env']}"
+
+
+def general(path: KeyPath) -> KeyPath:
+    """Return the path as it stands in `CREDENTIALS`, whichever source it leads to."""
+    return FETCH if len(path) == 4 and (path[0], *path[2:]) == (FETCH[0], *FETCH[2:]) else path
 
 
 def _is_setting(path: KeyPath) -> bool:

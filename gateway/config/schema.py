@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from gateway.config.installed import PROVIDERS
 from gateway.config.model import Configuration
 from gateway.config.values import NAME_PATTERN
-from gateway.providers import PROVIDERS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -4,6 +4,7 @@ And every secret of a configuration together, for what may hold none of them.
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,16 @@ from urllib.parse import quote, quote_plus
 from pydantic import ValidationError
 
 from gateway.config.conninfo import is_secret, parts_of
+from gateway.config.installed import PROVIDERS
 from gateway.config.model import SecretSection
 from gateway.config.problems import KeyPath
 from gateway.config.references import from_environment, from_file
 from gateway.config.report import Report, Unread
 from gateway.config.settings import Settings
 from gateway.core.source import Secret
-from gateway.providers import PROVIDERS
 
 DEV_LABEL = "dev"
+_RESERVED = ("paired",)
 
 _UNFIT_FOR_LABEL = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -50,6 +52,8 @@ def find(
             report.add(item.path, "has the label of another secret of this source", "give each a label of its own")
         elif item.secret.label == DEV_LABEL and not item.dev:
             report.add(item.path, 'may not be labelled "dev"', "choose another label")
+        elif item.secret.label in _RESERVED:
+            report.add(item.path, "has the label of secrets that come at run time", "choose another label")
         labels.add(item.secret.label)
     return found
 
@@ -110,6 +114,9 @@ def secret_values(settings: Settings) -> frozenset[str]:
         for name, texts in source.options.values.items():
             if name in known and known[name].secret:
                 found.update(form for text in texts for form in _forms(text))
+        if source.fetch is not None:
+            credential = source.fetch.credential
+            found |= _forms(credential) | {b64encode(f"{credential}{end}".encode()).decode() for end in ("", ":")}
     if settings.log.kafka is not None:
         security = settings.log.kafka.security
         found |= _forms(security.password) | _forms(security.oauth.client_secret if security.oauth else None)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from gateway.core.objects import FetchOptions
+from gateway.core.requirement import Requirement
 from gateway.core.source import Secret, SourceOptions
 
 
@@ -30,6 +32,7 @@ class ServerSettings:
     max_connections: int = 4096
     max_buffered: int = 256 * 2**20
     max_buffered_per_client: int = 64 * 2**20
+    failed_rate: float = 1.0
     drain: float = 20.0
 
 
@@ -107,6 +110,14 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineSettings:
+    """How much of a source's unverified deliveries is kept on the disk, and for how long."""
+
+    max_bytes: int
+    max_age: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
     """One source: `scheme` and `event` are set for provider `custom` alone, as written in the configuration."""
 
@@ -116,6 +127,9 @@ class SourceSettings:
     options: SourceOptions = field(default_factory=SourceOptions)
     scheme: Mapping[str, object] = field(default_factory=dict)
     event: Mapping[str, object] = field(default_factory=dict)
+    require: tuple[Requirement, ...] = ()
+    fetch: FetchOptions | None = None
+    quarantine: QuarantineSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

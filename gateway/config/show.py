@@ -8,10 +8,14 @@ from pydantic import BaseModel
 
 from gateway.config.conninfo import is_secret, parts_of
 from gateway.config.engines import LOGS, STORES
+from gateway.config.installed import PROVIDERS
 from gateway.config.load import Loaded
 from gateway.config.model import (
     DedupeSection,
+    FetchSection,
+    FinalSection,
     OAuthSection,
+    QuarantineSection,
     RouterSection,
     SecuritySection,
     ServerSection,
@@ -19,24 +23,27 @@ from gateway.config.model import (
     TopicsSection,
 )
 from gateway.config.problems import KeyPath, key_text
-from gateway.config.references import CREDENTIALS, DSN
+from gateway.config.references import CREDENTIALS, DSN, general
 from gateway.config.sources import ReadSource
 from gateway.config.values import duration_text, size_text
 from gateway.core.source import Source
-from gateway.providers import PROVIDERS
 
 MASK = "***"
 DEFAULT = "default"
 PROVIDER = "provider's default"
 
-_APART = ("secrets", "scheme", "event", "settings")
+_APART = ("secrets", "scheme", "event", "settings", "require")
 _TLS: KeyPath = ("server", "tls")
+_FETCH_HEADERS: KeyPath = ("fetch", "headers")
 _BY_PROVIDER = ("dedupe_window", "max_body", "deadline")
 _NESTED: Mapping[str, type[BaseModel]] = {
     "security": SecuritySection,
     "oauth": OAuthSection,
     "topics": TopicsSection,
     "dedupe": DedupeSection,
+    "fetch": FetchSection,
+    "quarantine": QuarantineSection,
+    "final": FinalSection,
 }
 
 
@@ -84,7 +91,7 @@ def _source(loaded: Loaded, source: ReadSource) -> Iterator[Shown]:
         place = (*path, "settings", key)
         shown_value = MASK if _is_secret(source.settings.provider, key) else ", ".join(value)
         yield Shown(key_text(place), shown_value, _origin(loaded, place))
-    for key in ("scheme", "event"):
+    for key in ("scheme", "event", "require"):
         yield from _written(loaded, (*path, key))
 
 
@@ -112,14 +119,21 @@ def _section(loaded: Loaded, path: KeyPath, model: type[BaseModel]) -> Iterator[
         elif written.get(key) is not None:
             yield Shown(key_text(place), _masked(place, written[key]), _origin(loaded, place))
         else:
-            yield Shown(key_text(place), default, DEFAULT)
+            yield Shown(key_text(place), _by_sources(loaded, place, default), DEFAULT)
+
+
+def _by_sources(loaded: Loaded, place: KeyPath, default: Any) -> Any:
+    """Return a default, which for marks depends on the sources."""
+    return duration_text(loaded.settings.store.marks) if place == ("store", "marks") else default
 
 
 def _masked(path: KeyPath, value: Any) -> Any:
     if path == DSN:
         parts = parts_of(value) or {}
         return " ".join(f"{key}={MASK if is_secret(key) else part}" for key, part in parts.items()) or MASK
-    return MASK if path in CREDENTIALS else value
+    if path[2:] == _FETCH_HEADERS:
+        return dict.fromkeys(value, MASK)  # an API's key may stand in one as well
+    return MASK if general(path) in CREDENTIALS else value
 
 
 def _written(loaded: Loaded, path: KeyPath) -> Iterator[Shown]:

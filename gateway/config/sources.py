@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.config import secret_values
+from gateway.config.contracts import read_require
+from gateway.config.fetching import read_fetch
+from gateway.config.installed import PROVIDERS
 from gateway.config.model import ServerSection, SourceSection
 from gateway.config.problems import KeyPath, did_you_mean
 from gateway.config.report import Report
 from gateway.config.secret_values import Found
 from gateway.config.sections import section_of
-from gateway.config.settings import SourceSettings
-from gateway.core.compile import compile_source
+from gateway.config.settings import QuarantineSettings, SourceSettings
+from gateway.core.compile import compile_source, dedupe_window
 from gateway.core.provider import Provider
+from gateway.core.requirement import Requirement
 from gateway.core.source import Source, SourceOptions
-from gateway.providers import PROVIDERS
 from gateway.providers.custom import SchemeError, provider_from
 
 CUSTOM = "custom"
@@ -24,11 +27,12 @@ _QUOTED = re.compile(r"(?<!did you mean )'([^']+)'")
 
 @dataclass(frozen=True, slots=True)
 class ReadSource:
-    """A source as configured, where its secrets came from, and compiled if all of it is there."""
+    """A source as configured, where its secrets came from, compiled if all of it is there, and its dedupe window."""
 
     settings: SourceSettings
     found: tuple[Found, ...]
     compiled: Source | None
+    window: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,33 @@ def read_source(
     if section is None:
         return None
     provider = _provider(section, path, report)
-    settings = _settings(name, section, found, server)
+    settings = replace(
+        _settings(name, section, found, server),
+        require=_require(section, provider, path, report),
+        fetch=read_fetch(section.fetch, provider, (*path, "fetch"), report),
+    )
     compiled = None
     complete = len(found) == len(section.secrets) and name not in reading.incomplete
     if provider is not None and complete and len(report.problems) == before:
         compiled = _compile(provider, settings, path, report)
-    return ReadSource(settings, found, compiled)
+    window = section.dedupe_window
+    if window is None:
+        window = 0.0 if provider is None else dedupe_window(provider)
+    if provider is not None and section.quarantine is not None and section.quarantine.max_age > window:
+        # A retry that came in its place would be forgotten when it is readmitted.
+        message = "is longer than dedupe_window, so that an event could be stored twice"
+        report.add((*path, "quarantine", "max_age"), message, "keep deliveries no longer than ids")
+    return ReadSource(settings, found, compiled, window)
+
+
+def _require(
+    section: SourceSection, provider: Provider | None, path: KeyPath, report: Report
+) -> tuple[Requirement, ...]:
+    if section.require is None or provider is None:
+        return ()
+    contexts = (name for shape in provider.shapes for name in shape.context)
+    headers = (*provider.keep_headers, *contexts, *section.keep_headers)
+    return read_require(section.require, (*path, "require"), report, provider=section.provider, headers=headers)
 
 
 def _provider(section: SourceSection, path: KeyPath, report: Report) -> Provider | None:
@@ -119,6 +144,9 @@ def _settings(
         options=_options(name, section, server),
         scheme=section.scheme or {},
         event=section.event or {},
+        quarantine=None
+        if section.quarantine is None
+        else QuarantineSettings(max_bytes=section.quarantine.max_bytes, max_age=section.quarantine.max_age),
     )
 
 

@@ -1,9 +1,9 @@
 """What the configuration asks of the topics on Kafka. No secret is needed for it."""
 
+from gateway.config.installed import PROVIDERS
 from gateway.config.settings import KafkaSettings, Settings, SourceSettings
 from gateway.core.compile import dedupe_window
 from gateway.keep.kafka.topics import SourceNeeds, TopicOptions, TopicPlan, plans
-from gateway.providers import PROVIDERS
 from gateway.providers.custom import provider_from
 
 

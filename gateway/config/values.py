@@ -8,6 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from gateway.core.compile import PUBLISHED
+
 _DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d|w)$"
 _SIZE = r"^[0-9]+(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 _RATE = r"^[0-9]+(\.[0-9]+)?/(s|m|h)$"
@@ -99,6 +101,10 @@ def _network(text: str) -> str:
         raise ValueError(message) from None
 
 
+def _sender(text: str) -> str:
+    return text if text == PUBLISHED else _network(text)
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine reaches `host`."""
     try:
@@ -172,7 +178,17 @@ HeaderName = Annotated[
     AfterValidator(str.lower),
     WithJsonSchema({"type": "string", "pattern": _HEADER, "title": "header"}),
 ]
+Authority = Annotated[
+    str,
+    AfterValidator(str.lower),
+    _matching(
+        r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$",
+        'is no host; write one such as "api.example.com", with a port if it is not 443',
+    ),
+    WithJsonSchema({"type": "string", "title": "host"}),
+]
 Network = Annotated[str, AfterValidator(_network), WithJsonSchema({"type": "string", "title": "network"})]
+Sender = Annotated[str, AfterValidator(_sender), WithJsonSchema({"type": "string", "title": "network or `provider`"})]
 PublicUrl = Annotated[
     str, AfterValidator(_public_url), WithJsonSchema({"type": "string", "format": "uri", "title": "URL"})
 ]
@@ -186,6 +202,18 @@ Prefix = Annotated[
 ]
 SecretText = Annotated[str, Field(min_length=1), WithJsonSchema({"type": "string", "minLength": 1, "title": "secret"})]
 _Broker = Annotated[str, AfterValidator(_broker)]
+Contracts = Annotated[
+    Any,  # `gateway.config.contracts` has the rules
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "object"}]}},
+                {"const": "provider"},
+            ],
+            "title": "contracts",
+        }
+    ),
+]
 Brokers = Annotated[
     list[_Broker],
     BeforeValidator(_listed),

@@ -47,21 +47,27 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Verified(NamedTuple):
-    """The label of the secret that matched, and arrival minus signing in seconds, None where no time is signed."""
+    """The label of the secret that matched, and arrival minus signing in seconds, None where no time is signed.
+
+    `message` is what was signed, in pieces; empty where that leaves the body out, or where the scheme does not tell.
+    """
 
     label: str
     age: float | None
+    message: tuple[bytes, ...] = ()
 
 
 class Events(msgspec.Struct, frozen=True, gc=False):
     """Verified. `events` may be empty (an empty batch is acknowledged with nothing stored).
 
-    `signature_age` is arrival minus the signed timestamp, in seconds, None where the scheme signs none.
+    `signature_age` is arrival minus the signed timestamp, in seconds, None where the scheme signs none. `message` is
+    what was signed, as in `Verified`.
     """
 
     events: tuple[Event, ...]
     secret: str
     signature_age: float | None = None
+    message: tuple[bytes, ...] = ()
 
 
 class Handshake(msgspec.Struct, frozen=True, gc=False):

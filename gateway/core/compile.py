@@ -7,17 +7,20 @@ from functools import partial
 
 from gateway.core.deciding import BodyStamp, Gate, Question, decide
 from gateway.core.expressions import Expression, parse_expression
+from gateway.core.feeds import AddressFeed
 from gateway.core.identity import Naming, identifier
 from gateway.core.outgoing import Ask
 from gateway.core.provider import DAY, Provider, Scheme, Terms
 from gateway.core.sending import sealer, sender, unsigned_sender
 from gateway.core.signing import Labelled, checker, fits
 from gateway.core.source import Secret, SignedRequest, SignRequest, Source, SourceOptions, Verification
-from gateway.core.verifying import UNVERIFIED, Open, Stamps, signs, verifier_of
+from gateway.core.verifying import UNVERIFIED, Open, Stamps, hooked, signs, verifier_of
 
 SHORTEST_WINDOW = 7 * DAY
 LONGEST_DEADLINE = 2.5
 DEADLINE_UNKNOWN = 0.8
+PUBLISHED = "provider"
+"""Stands in `allow_ips` for the addresses that the provider publishes."""
 FETCHED = "fetched"
 """The label of deliveries that a fetched key proves."""
 
@@ -43,7 +46,7 @@ def compile_source(
     _check(provider, secrets, options)
     terms = Terms(secrets=secrets, url=options.public_url, tolerance=options.tolerance, values=options.values)
     naming = _naming(provider, name, options, unverified=unverified)
-    placed = [_placed(scheme, secrets) for scheme in provider.schemes]
+    placed = [_placed(scheme, secrets, provider.key_hint) for scheme in provider.schemes]
     gates = [
         _gate(provider, scheme, labelled, terms, naming)
         for scheme, labelled in zip(provider.schemes, placed, strict=True)
@@ -58,7 +61,8 @@ def compile_source(
         on_conflict=options.on_conflict,
         on_replay=options.on_replay,
         rate=options.rate,
-        allow_ips=options.allow_ips,
+        allow_ips=tuple(text for text in options.allow_ips if text != PUBLISHED),
+        feed=_feed(provider, options),
         content_types=options.content_types,
         labels=_labels(provider, secrets, unverified=unverified),
         id_is_signed=_id_is_signed(provider, placed, gates),
@@ -92,9 +96,17 @@ def _id_is_signed(provider: Provider, placed: Sequence[Sequence[Labelled]], gate
 
 def verification(provider: Provider) -> Verification:
     """Return whether a signature proves its deliveries, a shared token alone, or nothing of its own."""
-    if any(signs(scheme) for scheme in provider.schemes):
+    if any(signs(scheme) and (scheme.covers or not hooked(scheme)) for scheme in provider.schemes):
         return "signature"
     return "none" if provider.secrets == "optional" else "token"
+
+
+def _feed(provider: Provider, options: SourceOptions) -> AddressFeed | None:
+    if PUBLISHED not in options.allow_ips:
+        return None
+    if provider.feed is None:
+        raise ValueError(f"allow_ips: {provider.title} publishes no list of its addresses; write its networks")
+    return provider.feed
 
 
 def _key_request(make: Callable[[str, Terms], Ask], terms: Terms, ref: str) -> Ask:
@@ -134,16 +146,16 @@ def _check(provider: Provider, secrets: Sequence[Secret], options: SourceOptions
 def _check_settings(provider: Provider, values: Mapping[str, tuple[str, ...]]) -> None:
     for name, texts in values.items():
         if name not in provider.settings:
-            known = ", ".join(provider.settings) or "it has none"
-            raise ValueError(f"settings.{name}: {provider.title} has no such setting; there are: {known}")
+            remedy = f"there are: {', '.join(provider.settings)}" if provider.settings else "remove it"
+            raise ValueError(f"settings.{name}: {provider.title} has no such setting; {remedy}")
         setting = provider.settings[name]
         if len(texts) > 1 and not setting.many:
-            raise ValueError(f"settings.{name}: one text is needed: {setting.hint}")
+            raise ValueError(f"settings.{name}: one text is needed; write {setting.hint}")
         if not all(text.strip() and re.fullmatch(setting.pattern or ".+", text, re.DOTALL) for text in texts):
             raise ValueError(f"settings.{name}: does not fit; needed is {setting.hint}")
     for name, setting in provider.settings.items():
         if setting.needed and not values.get(name):
-            raise ValueError(f"settings.{name}: is needed: {setting.hint}")
+            raise ValueError(f"settings.{name}: is needed; write {setting.hint}")
 
 
 def deadline(provider: Provider) -> float:
@@ -154,6 +166,12 @@ def deadline(provider: Provider) -> float:
 def dedupe_window(provider: Provider) -> float:
     """Return for how many seconds an id must be remembered: as long as the event may come again, at least 7 days."""
     return max(SHORTEST_WINDOW, provider.retry_horizon + provider.redelivery_horizon)
+
+
+def horizon(provider: Provider) -> float:
+    """Return for how many seconds an event may come again: at least a day, and a week where nobody knows."""
+    told = provider.retry_horizon + provider.redelivery_horizon
+    return max(told, DAY) if told else SHORTEST_WINDOW
 
 
 def _with_order(provider: Provider, order_by: str | None) -> Provider:
@@ -176,7 +194,7 @@ def _check_secrets(provider: Provider, secrets: Sequence[Secret]) -> None:
     if secrets and provider.secrets == "none":
         raise ValueError(f"secrets: {provider.title} signs with keys that are fetched; remove them")
     if not secrets and provider.secrets == "needed":
-        raise ValueError(f"secrets: at least one is needed: {provider.key_hint}")
+        raise ValueError(f"secrets: at least one is needed; configure {provider.key_hint}")
     if len({secret.label for secret in secrets}) < len(secrets):
         raise ValueError("secrets: two have the same label")
     macs = [mac for scheme in provider.schemes for mac in scheme.macs]
@@ -194,25 +212,32 @@ def _check_url(url: str | None, *, needed: bool) -> None:
     if url is None and not needed:
         return
     if not url:
-        raise ValueError("public_url: the signature covers the URL, so the one registered with the provider is needed")
+        raise ValueError("public_url: is needed, for it is signed; write the URL as it is registered with the provider")
     if not url.isascii() or re.fullmatch(r"https?://[^\s/?#@:]+(:[0-9]{1,5})?(/[^\s]*)?", url) is None:
         raise ValueError("public_url: write it in full, such as https://hooks.example.com/webhooks/twilio")
 
 
+def private_header(provider: Provider | None, name: str) -> bool:
+    """Return whether a header may hold a credential, by its name or because the provider proves deliveries by it."""
+    schemes = () if provider is None else provider.schemes
+    proofs = {proof.lower() for scheme in schemes for proof in (scheme.header, *scheme.also)}
+    header = name.lower()
+    return header in _NEVER_KEPT or header in proofs or _SECRETIVE.search(header) is not None
+
+
 def _kept(provider: Provider, wanted: Sequence[str]) -> tuple[tuple[bytes, str], ...]:
     names = dict.fromkeys(provider.keep_headers)
-    proofs = {name.lower() for scheme in provider.schemes for name in (scheme.header, *scheme.also)}
     for asked in wanted:
         header = asked.lower()
         if _HEADER_NAME.fullmatch(header) is None:
             raise ValueError(f"keep_headers: {asked!r} is no header name")
-        if header not in names and (header in _NEVER_KEPT or header in proofs or _SECRETIVE.search(header)):
+        if header not in names and private_header(provider, header):
             raise ValueError(f"keep_headers: {asked!r} may hold a secret, so it is never stored")
         names[header] = None
     return tuple((header.encode("latin-1"), header) for header in names)
 
 
-def _placed(scheme: Scheme, secrets: Sequence[Secret]) -> tuple[Labelled, ...]:
+def _placed(scheme: Scheme, secrets: Sequence[Secret], hint: str) -> tuple[Labelled, ...]:
     """Return the secrets that are meant for the scheme, in the operator's order."""
     placed = []
     for secret in secrets:
@@ -221,7 +246,7 @@ def _placed(scheme: Scheme, secrets: Sequence[Secret]) -> tuple[Labelled, ...]:
                 try:
                     placed.append(Labelled(secret.label, mac.prefix.encode(), checker(mac, secret.text)))
                 except ValueError as error:
-                    raise ValueError(f"secret {secret.label!r} {error}") from None
+                    raise ValueError(f"secret {secret.label!r} {error}; needed is {hint}") from None
     return tuple(placed)
 
 

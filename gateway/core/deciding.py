@@ -73,7 +73,9 @@ class BodyStamp:
             return Rejected("timestamp_malformed")
         age_us = now_us - micros
         refusal = self.stamps.refusal(age_us)
-        return Verified(verified.label, age_us / 1e6) if refusal is None else Rejected(refusal, age_us / 1e6)
+        if refusal is not None:
+            return Rejected(refusal, age_us / 1e6)
+        return Verified(verified.label, age_us / 1e6, verified.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from urllib.parse import parse_qs
 import msgspec
 import orjson
 
+from gateway.core.decoders import pubsub_payload, sns_payload, xml_json
+
 Flag = Literal[
     "id_missing",  # the provider's id was absent; the body's digest stands in
     "id_invalid",  # the id was too long or held control characters; the body's digest stands in
@@ -66,6 +68,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         dedupe_key: what makes two copies the same event: `identity` alone where the signature covers the id and the
             provider varies its body between retries (Stripe); everywhere else `identity` with the body's digest, so
             that one captured request sent again under a future id cannot make the genuine event vanish.
+        traceparent: the W3C trace context of the delivery, which nobody signed, or None.
     """
 
     source: str
@@ -85,6 +88,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body_sha256: bytes
     identity: bytes
     dedupe_key: bytes
+    traceparent: str | None = None
 
     @property
     def time(self) -> datetime | None:
@@ -112,6 +116,32 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             if payload:
                 return orjson.loads(payload[0])
         return orjson.loads(self.body)
+
+    def xml(self) -> Any:
+        """Return the XML body as dicts, lists and texts under local names, without attributes; DTDs are refused.
+
+        Raises:
+            ValueError: the body is not XML.
+        """
+        parsed = xml_json(self.body)
+        if parsed is None:
+            raise ValueError("not XML")
+        return orjson.loads(parsed)
+
+    def unwrap(self) -> Any:
+        """Return the payload inside an envelope of Amazon SNS or Google Pub/Sub; without one, the body is the payload.
+
+        It is parsed if it is JSON. Otherwise it is SNS's message as text, Pub/Sub's data or the body as bytes.
+        """
+        payload: str | bytes | None = sns_payload(self.body)
+        if payload is None:
+            payload = pubsub_payload(self.body)
+        if payload is None:
+            payload = self.body
+        try:
+            return orjson.loads(payload)
+        except ValueError:
+            return payload
 
     def form(self) -> dict[str, list[str]]:
         """Return the form's fields, each with its values in order.

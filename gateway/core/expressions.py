@@ -8,6 +8,7 @@
                 | query:FIELD                 a field of the query string
                 | body:sha256                 the digest of the event's bytes
                 | batch:index                 the element's place in a batch
+                | delivery:id                 our id of the delivery, for senders that repeat themselves word for word
                 | root:PATH                   of a batch's event, a value of the whole body
                 | outer:PATH                  the same of the element that holds it, where array stands in array
                 | 'TEXT'                      the text itself
@@ -24,8 +25,8 @@ from typing import NamedTuple
 from gateway.core.forms import form_fields
 from gateway.core.paths import Getter, Path, Skim, parse_path
 
-TERM_KINDS = ("header", "json", "form", "query", "body", "batch", "root", "outer")
-_FIXED = {"body": "sha256", "batch": "index"}
+TERM_KINDS = ("header", "json", "form", "query", "body", "batch", "delivery", "root", "outer")
+_FIXED = {"body": "sha256", "batch": "index", "delivery": "id"}
 _PATHS = frozenset({"json", "root", "outer"})
 
 
@@ -84,6 +85,7 @@ class Document:
         "_skim",
         "_tree",
         "body",
+        "delivery_id",
         "form_encoded",
         "headers",
         "index",
@@ -108,6 +110,7 @@ class Document:
         self.form_encoded = form
         self.query = query
         self.index: int | None = None
+        self.delivery_id = ""
         self.opaque = False
         self.outer: Document | None = None
         self.root: Document | None = None
@@ -188,6 +191,7 @@ class Scope:
     signed_headers: frozenset[str]
     signs_body: bool
     signs_query: bool
+    signed_paths: frozenset[str] = frozenset()
     outer: Skim | None = None
     root: Skim | None = None
 
@@ -209,7 +213,9 @@ class Scope:
             return self.header(term.name) in self.signed_headers
         if term.kind == "query":
             return self.signs_query
-        return term.kind == "text" or self.signs_body
+        if term.kind == "json" and term.name in self.signed_paths:
+            return True
+        return term.kind in {"text", "delivery"} or self.signs_body
 
 
 class Found(NamedTuple):
@@ -292,6 +298,7 @@ def _term_reader(term: Term, scope: Scope) -> Reader:
         "query": lambda document: document.query_fields().get(name),
         "body": lambda document: body_digest(document.body),
         "batch": lambda document: document.index,
+        "delivery": lambda document: document.delivery_id,
     }
     return readers[term.kind]
 

@@ -14,9 +14,10 @@ from gateway.core.admission import Events, Rejected, Request, Verified
 from gateway.core.event import Event, Flag, body_bound_digest, identity_digest
 from gateway.core.expressions import Document, Expression, Scope, as_text, body_digest, json_paths
 from gateway.core.forms import is_form
-from gateway.core.paths import Element, Skim, Split
+from gateway.core.paths import Element, Raw, Skim, Split
 from gateway.core.provider import Scheme, Shape
 from gateway.core.times import to_micros
+from gateway.core.tracing import traceparent
 from gateway.core.verifying import GETS, hooked, signed_headers, signs, value_of
 
 LONGEST_ID = 255
@@ -47,6 +48,7 @@ class _Fields(NamedTuple):
     time_unit: str
     key: Expression
     split: Split | None
+    equals: str | None = None
     context: tuple[tuple[str, Expression], ...] = ()
 
 
@@ -57,6 +59,7 @@ class _Delivery(NamedTuple):
     label: str
     content_type: str | None
     headers: Mapping[str, str]
+    traceparent: str | None
 
 
 class Identifier:
@@ -80,9 +83,11 @@ class Identifier:
         headers = request.headers
         if request.repeated:
             headers = {name: value for name, value in headers.items() if name not in request.repeated}
-        return Document(
+        document = Document(
             self.scope.skim, headers, value_of(request), form=form, query=request.query, decode=self._naming.decode
         )
+        document.delivery_id = request.delivery_id
+        return document
 
     def events(self, request: Request, document: Document, verified: Verified) -> Events | Rejected:
         """Return the delivery's events, or the refusal of a batch with too many."""
@@ -93,39 +98,40 @@ class Identifier:
             verified.label,
             None if content_type is None else content_type.decode("latin-1"),
             self._kept(document.headers),
+            traceparent(document.headers.get(b"traceparent")),
         )
         elements = None if shape.split is None else _elements(shape.split, document.content())
         if elements is None:
-            return Events((self._event(shape, delivery, document),), verified.label, verified.age)
+            return Events((self._event(shape, delivery, document),), *verified)
         if len(elements) > self._naming.max_elements:
             return Rejected("batch_too_large", verified.age)
-        root = self._around(document, self.scope.root, document.content())
-        events = tuple(
-            self._element(shape, delivery, root or document, element, index) for index, element in enumerate(elements)
-        )
-        return Events(events, verified.label, verified.age)
+        whole = self._around(document, self.scope.root, document.content()) or document
+        events, held, outer = list[Event](), None, None
+        for index, element in enumerate(elements):
+            if element.outer is not held:  # its elements share it: it is read once, not for each
+                held, outer = element.outer, self._around(whole, self.scope.outer, element.outer)
+            events.append(self._element(shape, delivery, whole, outer, element.raw, index))
+        return Events(tuple(events), *verified)
 
     def _shape(self, document: Document) -> _Fields:
-        for shape in self._shapes:
-            if shape.when is None or shape.when.find(document).value is not None:
-                return shape
-        return self._shapes[-1]
+        return next((shape for shape in self._shapes if _applies(shape, document)), self._shapes[-1])
 
     def _kept(self, headers: Mapping[bytes, bytes]) -> Mapping[str, str]:
         return {name: headers[raw].decode("latin-1") for raw, name in self._naming.keep if raw in headers}
 
-    def _around(
-        self, whole: Document, skim: Skim | None, content: bytes | memoryview | bytearray | None
-    ) -> Document | None:
+    def _around(self, whole: Document, skim: Skim | None, content: Raw | None) -> Document | None:
         if skim is None or content is None:
             return None
         return Document(skim, whole.headers, bytes(content), form=False, query=whole.query)
 
-    def _element(self, shape: _Fields, delivery: _Delivery, whole: Document, element: Element, index: int) -> Event:
-        document = Document(self.scope.skim, whole.headers, bytes(element.raw), form=False, query=whole.query)
+    def _element(
+        self, shape: _Fields, delivery: _Delivery, whole: Document, outer: Document | None, raw: Raw, index: int
+    ) -> Event:
+        document = Document(self.scope.skim, whole.headers, bytes(raw), form=False, query=whole.query)
         document.index = index
+        document.delivery_id = delivery.request.delivery_id
         document.root = whole
-        document.outer = self._around(whole, self.scope.outer, element.outer)
+        document.outer = outer
         context = {name: text for name, expression in shape.context if (text := expression.text(document))}
         if context:
             delivery = delivery._replace(headers={**delivery.headers, **context})
@@ -161,6 +167,7 @@ class Identifier:
             body_sha256=body_sha256,
             identity=identity,
             dedupe_key=identity if alone else body_bound_digest(identity, body_sha256),
+            traceparent=delivery.traceparent,
         )
 
 
@@ -190,6 +197,7 @@ def scope_of(scheme: Scheme, skim: Skim) -> Scope:
         signed_headers=signed_headers(scheme),
         signs_body="body" in signed,
         signs_query=not signed.isdisjoint({"url", "query"}),
+        signed_paths=frozenset(part.removeprefix("json:") for part in signed if part.startswith("json:")),
     )
 
 
@@ -203,8 +211,16 @@ def _fields(shape: Shape, scope: Scope) -> _Fields:
         time_unit=shape.time_unit,
         key=Expression(shape.key, scope),
         split=Split(shape.split) if shape.split else None,
+        equals=shape.equals,
         context=tuple((name.lower(), Expression(text, scope)) for name, text in shape.context.items()),
     )
+
+
+def _applies(shape: _Fields, document: Document) -> bool:
+    if shape.when is None:
+        return True
+    value = shape.when.find(document).value
+    return value is not None and shape.equals in (None, as_text(value))
 
 
 def _elements(split: Split, content: bytes | None) -> Sequence[Element] | None:

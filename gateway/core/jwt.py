@@ -5,18 +5,20 @@ The algorithm comes from the provider's data and never from the token; a token t
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from gateway.core.admission import RefusedReason
 from gateway.core.asymmetric import PublicKey, der_of_raw, verifies
+from gateway.core.source import Secret
 
 Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256"]
 
 LONGEST = 8_192
 _LEEWAY = 60.0
+_FURTHEST = 253_402_300_800
 
 
 class Token(NamedTuple):
@@ -33,9 +35,12 @@ class Token(NamedTuple):
         return value if isinstance(value, str) else ""
 
     def seconds(self, name: str) -> float | None:
-        """Return a claim that is a time in seconds since the epoch (RFC 7519, section 2)."""
+        """Return a claim that is a time in seconds since the epoch (RFC 7519, section 2), at most the year 10000."""
         value = self.claims.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+        # Neither the size of an integer nor an exponent may overflow in what is reckoned with it.
+        return float(max(-_FURTHEST, min(value, _FURTHEST)))
 
     def audiences(self) -> tuple[str, ...]:
         """Return whom the token is for: `aud` is a text or a list of them."""
@@ -77,6 +82,16 @@ def signed_by(token: Token, algorithm: Algorithm, key: bytes | PublicKey) -> boo
         der = der_of_raw(token.signature)
         return der is not None and verifies(key, token.signed, der)
     return algorithm == "RS256" and verifies(key, token.signed, token.signature)
+
+
+def signer(token: Token, algorithms: Iterable[Algorithm], secrets: Iterable[Secret]) -> str | None:
+    """Return the label of the shared secret that signed the token, None if none of them did."""
+    allowed = tuple(algorithms)
+    for secret in secrets:
+        key = secret.text.encode()
+        if any(signed_by(token, algorithm, key) for algorithm in allowed):
+            return secret.label
+    return None
 
 
 def mac(key: bytes, algorithm: Algorithm, message: bytes) -> bytes:

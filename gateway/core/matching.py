@@ -18,6 +18,13 @@ class Pattern:
         """Return whether the event type fits."""
         return event_type.startswith(self.stem) if self.open_ended else event_type == self.stem
 
+    def meet(self, other: "Pattern") -> "Pattern | None":
+        """Return the pattern of the event types that fit both, None if there are none."""
+        narrow, wide = (self, other) if len(self.stem) >= len(other.stem) else (other, self)
+        if narrow.stem == wide.stem:
+            return narrow if wide.open_ended else wide
+        return narrow if wide.matches(narrow.stem) else None
+
     def __str__(self) -> str:
         return self.stem + "*" if self.open_ended else self.stem
 

@@ -17,16 +17,17 @@ import msgspec
 
 Path = tuple[str | int, ...]
 Getter = Callable[[object], object]
+Raw = bytes | bytearray | memoryview
 Raws = list[msgspec.Raw]
 
 # Signs of the expression notation stand in no name, so that a slip there is not taken for one.
-_STEP = re.compile(r"\.?([^.\[\]|+'\"\\\x00-\x1f]+)|\[([0-9]{1,4})\]")
+_STEP = re.compile(r"\.?([^.\[\]|+'\"\\\x00-\x1f]+)|\[([0-9]{1,4})\]|\['([^'\[\]|+\"\\\x00-\x1f]+)'\]")
 _EVERY, _LINES = "[*]", "lines"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def parse_path(text: str) -> Path:
-    """Return the steps of `$.data.items[0].id`; the leading `$` may be left out.
+    """Return the steps of `$.data.items[0]['a.b']`; the leading `$` may be left out, and quotes where no dot stands.
 
     Raises:
         ValueError: the text is no such path.
@@ -38,7 +39,8 @@ def parse_path(text: str) -> Path:
         match = _STEP.match(rest, at)
         if match is None:
             break
-        steps.append(match[1] if match[1] is not None else int(match[2]))
+        name = match[1] or match[3]
+        steps.append(int(match[2]) if name is None else name)
         at = match.end()
     if not steps or at < len(rest):
         message = f"{text!r} is no JSON path; write names with dots and numbers in brackets, such as data.items[0].id"
@@ -136,8 +138,8 @@ def _element(tree: object, index: int) -> object:
 class Element(NamedTuple):
     """An element of a batch with its exact bytes, and those of the outer element where array stands in array."""
 
-    raw: bytes | bytearray | memoryview
-    outer: bytes | bytearray | memoryview | None = None
+    raw: Raw
+    outer: Raw | None = None
 
 
 class Split:

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from gateway.core.admission import Handshake, NeedsKey, RefusedReason, Rejected, Request, Verified
 from gateway.core.feeds import AddressFeed
-from gateway.core.outgoing import Ask
 from gateway.core.objects import ObjectApi
+from gateway.core.outgoing import Ask
 from gateway.core.source import Ack, Secret, SignedRequest, SignRequest
 from gateway.core.times import Unit
 
@@ -46,10 +46,14 @@ class Terms:
 
 
 class Claim(NamedTuple):
-    """One thing that a delivery must prove: a message, and the texts of which one must be its signature."""
+    """One thing that a delivery must prove: a message, and the texts of which one must be its signature.
+
+    `either` are further messages of which one may be signed in its place.
+    """
 
     message: Message
     candidates: Sequence[bytes]
+    either: Sequence[Message] = ()
 
 
 ClaimsRule = Callable[[Request], Sequence[Claim] | RefusedReason]
@@ -99,7 +103,8 @@ class Timestamp:
     """When the delivery was signed.
 
     Attributes:
-        header: where it stands; `split` and `prefix` as in the signature, for headers that hold several entries.
+        header: where it stands; `split` and `prefix` as in the signature, for headers that hold several entries. With
+            `split` and no `prefix` it is the first of them.
         json: or the path in the body where it stands, for schemes that sign the body alone.
         unit: seconds or milliseconds since the epoch, or RFC 3339.
         past: how old it may be.
@@ -124,8 +129,11 @@ class Scheme:
     Attributes:
         header: the header with the signature.
         also: further headers whose entries count as well.
-        query: the parameter of the query string that holds a shared token, for schemes without a header.
-        split: what separates its entries; empty for a header that is one entry.
+        query: the parameter of the query string that holds a shared token, or what `claims` reads there, for schemes
+            without a header.
+        split: what separates its entries, any of these characters; empty for a header that is one entry.
+        repeats: the provider may send the header several times, each with entries of its own; `split` must then be a
+            comma, since that is how repeated headers are joined. Otherwise a repeated one is refused.
         macs: the ways to sign it may hold, told apart by their prefix.
         message: the signed parts in order: `body` (of a GET its query string), `timestamp`, `method`, `url` (the
             source's public URL with the query string), `registered_url` (the public URL alone), `query`,
@@ -135,7 +143,8 @@ class Scheme:
             `header` and `message`.
         prover: for all else (tokens of JWT, certificates): given the same, the whole verification. It takes the place
             of `header`, `macs` and `message`, and raises `ValueError` for a setting it cannot use.
-        covers: what `rule`, `claims` or `prover` make sure of: `body`, `query` and `header:NAME`.
+        covers: what `rule`, `claims` or `prover` make sure of: `body`, `query`, `header:NAME`, and where they sign
+            selected fields alone, `json:PATH` as the expressions write it.
         seal: makes a test delivery where `claims` or `prover` verify, None where only the provider can.
         timestamp: None where the scheme signs none.
         when: the scheme applies to requests that have this header, or of whose headers this is true. The last scheme
@@ -149,6 +158,7 @@ class Scheme:
     also: tuple[str, ...] = ()
     query: str = ""
     split: str = ""
+    repeats: bool = False
     message: tuple[str, ...] = ("body",)
     rule: Callable[[Terms], MessageRule] | None = None
     claims: Callable[[Terms], ClaimsRule] | None = None
@@ -163,10 +173,11 @@ class Scheme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Where an event's identity stands, for one shape of delivery. All but `split` and `time_unit` are expressions.
+    """An event's identity in one shape of delivery. All but `equals`, `split`, `time_unit` are expressions.
 
     Attributes:
         when: the shape applies where this has a value. The last shape of a provider applies to all else.
+        equals: the value it must have, None for any.
         id: the event's id as the provider defines it, the same on every retry.
         type: the provider's word for what happened.
         time: when it happened; a number counts in `time_unit` since the epoch.
@@ -179,6 +190,7 @@ class Shape:
     """
 
     when: str = ""
+    equals: str | None = None
     id: str = ""
     type: str = ""
     time: str = ""

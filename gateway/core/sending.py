@@ -25,6 +25,7 @@ def sender(provider: Provider, scheme: Scheme, secret: Labelled, terms: Terms) -
         headers = {"content-type": asked.content_type, **_filled(templates, asked)}
         query = asked.query if scheme.signing_query is None else scheme.signing_query(asked)
         stamp = _stamp(scheme.timestamp, asked.now_us)
+        headers |= _time_of(scheme, stamp)
         request = _request(asked, query, headers)
         message = _first(messages(request, stamp.encode()))
         signature = (secret.prefix + (secret.checker.sign(message) or b"")).decode("latin-1")
@@ -44,7 +45,10 @@ def sealer(
     templates = _templates(provider, scheme)
 
     def sign(asked: SignRequest) -> SignedRequest:
-        sealed = seal(terms, asked)
+        try:
+            sealed = seal(terms, asked)
+        except RecursionError:
+            raise ValueError("such a body cannot be signed: it is nested too deeply") from None
         return replace(
             sealed, headers={"content-type": asked.content_type, **_filled(templates, asked), **sealed.headers}
         )
@@ -115,12 +119,16 @@ def _stamp(timestamp: Timestamp | None, now_us: int) -> str:
     return str(now_us // (1_000_000 if timestamp.unit == "s" else 1_000))
 
 
-def _proof(scheme: Scheme, stamp: str, signature: str) -> dict[str, str]:
-    signed_at = scheme.header.lower()
+def _time_of(scheme: Scheme, stamp: str) -> dict[str, str]:
+    """Return the header of the time, where it has one of its own."""
     timestamp = scheme.timestamp
-    if timestamp is None or not timestamp.header:
-        return {signed_at: signature}
-    stamped = timestamp.prefix + stamp
-    if timestamp.header.lower() == signed_at:
-        return {signed_at: scheme.split.join((stamped, signature))}
-    return {timestamp.header.lower(): stamped, signed_at: signature}
+    if timestamp is None or not timestamp.header or timestamp.header.lower() == scheme.header.lower():
+        return {}
+    return {timestamp.header.lower(): timestamp.prefix + stamp}
+
+
+def _proof(scheme: Scheme, stamp: str, signature: str) -> dict[str, str]:
+    timestamp = scheme.timestamp
+    if timestamp is None or timestamp.header.lower() != scheme.header.lower():
+        return {scheme.header.lower(): signature}
+    return {scheme.header.lower(): scheme.split.join((timestamp.prefix + stamp, signature))}

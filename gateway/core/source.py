@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from gateway.core.admission import Admission, Request
+    from gateway.core.feeds import AddressFeed
     from gateway.core.outgoing import Ask
 
 Verification = Literal["signature", "token", "none"]
@@ -66,6 +67,7 @@ class Source:
     `verification`: whether a signature covers deliveries, a shared token alone comes with them, or nothing proves them.
     `key_request` makes the request for a key from `NeedsKey.ref`, None where no scheme needs one; the host of the
     reference was checked before. `pairs` tells whether the provider sends its secret at run time.
+    `feed` is set where the addresses that the provider publishes may send, beside those of `allow_ips`.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Source:
     verification: Verification = "signature"
     key_request: "Callable[[str], Ask] | None" = None
     pairs: bool = False
+    feed: "AddressFeed | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

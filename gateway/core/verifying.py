@@ -4,17 +4,19 @@ For any header bytes and any body bytes `verify` returns; it raises nothing. The
 the signature, then the time, so that a stale delivery is reported as one only if it is genuine.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.core.admission import RefusedReason, Rejected, Request, Verified
 from gateway.core.forms import form_fields
 from gateway.core.provider import Claim, ClaimsRule, Message, MessageRule, Prover, Scheme, Terms, Timestamp
-from gateway.core.signing import Labelled
+from gateway.core.signing import Checker, Labelled
 from gateway.core.times import to_micros
 
 _LONGEST_HEADER = 8_192
 _MOST_ENTRIES = 32
 _LONGEST_STAMP = {"s": 12, "ms": 15, "iso": 40}
+_OFFSET = re.compile(rb"(?:Z|[+-][0-9]{2}:[0-9]{2})\Z")
 GETS = frozenset({"GET", "HEAD"})
 _PARTS = frozenset({"body", "timestamp", "method", "query"})
 UNVERIFIED = "none"
@@ -31,11 +33,12 @@ def value_of(request: Request) -> bytes:
 class Header:
     """The reader of a header that holds one entry, or several between separators."""
 
-    __slots__ = ("_split", "name")
+    __slots__ = ("_further", "_split", "name")
 
     def __init__(self, name: str, split: str) -> None:
         self.name = name.lower().encode("latin-1")
-        self._split = split.encode()
+        self._split = split[:1].encode()
+        self._further = [sign.encode() for sign in split[1:]]
 
     def entries(self, headers: Mapping[bytes, bytes]) -> Sequence[bytes] | None:
         """Return the entries; none where the header is absent, None where it is too long."""
@@ -46,6 +49,8 @@ class Header:
             return None
         if not self._split:
             return (value,)
+        for sign in self._further:
+            value = value.replace(sign, self._split)
         entries = value.split(self._split)
         return None if len(entries) > _MOST_ENTRIES else [entry.strip() for entry in entries]
 
@@ -68,12 +73,15 @@ class _Headers:
 class Stamps:
     """The reader and judge of timestamps."""
 
-    __slots__ = ("_future_us", "_header", "_past_us", "_prefix", "header_name", "unit")
+    __slots__ = ("_future_us", "_header", "_leads", "_past_us", "_prefix", "_sets", "header_name", "unit")
 
     def __init__(self, timestamp: Timestamp, tolerance: float | None) -> None:
         self._header = Header(timestamp.header, timestamp.split)
         self.header_name = self._header.name
         self._prefix = timestamp.prefix.encode()
+        # Whole sets side by side, each with the same time: Persona's while a secret is rotated.
+        self._sets = len(timestamp.split) > 1
+        self._leads = bool(timestamp.split) and not timestamp.prefix
         self.unit = timestamp.unit
         self._past_us = round((timestamp.past if tolerance is None else tolerance) * 1_000_000)
         self._future_us = round((timestamp.future if tolerance is None else tolerance) * 1_000_000)
@@ -83,17 +91,19 @@ class Stamps:
         entries = self._header.entries(headers)
         if entries is None:
             return "timestamp_malformed"
-        stamps = [entry for entry in entries if entry.startswith(self._prefix)]
+        stamps = entries[:1] if self._leads else [entry for entry in entries if entry.startswith(self._prefix)]
         if not stamps:
             return "timestamp_missing"
-        return stamps[0][len(self._prefix) :] if len(stamps) == 1 else "timestamp_malformed"
+        several = set(stamps) if self._sets else stamps
+        return stamps[0][len(self._prefix) :] if len(several) == 1 else "timestamp_malformed"
 
     def micros(self, stamp: bytes) -> int | None:
         """Return the time, None where the text is none."""
         if not stamp or len(stamp) > _LONGEST_STAMP[self.unit]:
             return None
         if self.unit == "iso":
-            return to_micros(stamp.decode("latin-1"), "s")
+            # Without its offset it would be a time still: text could be moved from its end into a body that follows.
+            return to_micros(stamp.decode("latin-1"), "s") if _OFFSET.search(stamp) else None
         return int(stamp) * (1_000_000 if self.unit == "s" else 1_000) if stamp.isdigit() else None
 
     def refusal(self, age_us: int) -> RefusedReason | None:
@@ -106,7 +116,7 @@ class Stamps:
 class Verifier:
     """A scheme with its secrets, where the signature stands in a header."""
 
-    __slots__ = ("_guarded", "_messages", "_secrets", "_signature", "_stamps")
+    __slots__ = ("_guarded", "_messages", "_secrets", "_signature", "_stamps", "_tells")
 
     def __init__(self, scheme: Scheme, secrets: Sequence[Labelled], terms: Terms) -> None:
         names = (scheme.header, *scheme.also)
@@ -115,8 +125,10 @@ class Verifier:
         stamped = scheme.timestamp is not None and scheme.timestamp.header
         self._stamps = Stamps(scheme.timestamp, terms.tolerance) if scheme.timestamp and stamped else None
         self._messages = message_rule(scheme, terms)
+        # What leaves the body out may be the same for two deliveries that are not.
+        self._tells = "body" in (scheme.covers if hooked(scheme) else scheme.message)
         self._guarded = frozenset(
-            {name.lower().encode("latin-1") for name in names}
+            {name.lower().encode("latin-1") for name in names if not scheme.repeats}
             | {name.encode("latin-1") for name in signed_headers(scheme)}
             | ({self._stamps.header_name} if self._stamps else set())
         )
@@ -133,8 +145,7 @@ class Verifier:
         if not entries:
             return Rejected("signature_malformed" if entries is None else "signature_missing")
         if self._stamps is None:
-            label = self._label(request, b"", entries)
-            return label if isinstance(label, Rejected) else Verified(label, None)
+            return self._matched(request, b"", entries)
         return self._verify_timed(self._stamps, request, now_us, entries)
 
     def _verify_timed(
@@ -147,13 +158,15 @@ class Verifier:
         if micros is None:
             return Rejected("timestamp_malformed")
         age_us = now_us - micros
-        label = self._label(request, stamp, entries)
-        if isinstance(label, Rejected):
-            return Rejected(label.reason, age_us / 1_000_000)
+        matched = self._matched(request, stamp, entries)
+        if isinstance(matched, Rejected):
+            return Rejected(matched.reason, age_us / 1_000_000)
         refusal = stamps.refusal(age_us)
-        return Verified(label, age_us / 1_000_000) if refusal is None else Rejected(refusal, age_us / 1_000_000)
+        if refusal is not None:
+            return Rejected(refusal, age_us / 1_000_000)
+        return Verified(matched.label, age_us / 1_000_000, matched.message)
 
-    def _label(self, request: Request, stamp: bytes, entries: Sequence[bytes]) -> str | Rejected:
+    def _matched(self, request: Request, stamp: bytes, entries: Sequence[bytes]) -> Verified | Rejected:
         messages = self._messages(request, stamp)
         if isinstance(messages, str):
             return Rejected(messages)
@@ -163,7 +176,7 @@ class Verifier:
                 continue
             for message in messages:
                 if checker.matches(message, candidates):
-                    return label
+                    return Verified(label, None, message if self._tells else ())
         return Rejected(self._fault(entries))
 
     def _fault(self, entries: Sequence[bytes]) -> RefusedReason:
@@ -221,7 +234,7 @@ class _Claimed:
         if not claims:
             return Rejected("signature_missing")
         for label, prefix, checker in self._secrets:
-            if all(checker.matches(message, _behind(prefix, entries)) for message, entries in claims):
+            if all(_holds(claim, prefix, checker) for claim in claims):
                 return Verified(label, None)
         return Rejected(self._fault(claims))
 
@@ -231,6 +244,11 @@ class _Claimed:
             checker.well_formed(entry) for _, prefix, checker in self._secrets for entry in _behind(prefix, candidates)
         )
         return "signature_mismatch" if formed else "signature_malformed"
+
+
+def _holds(claim: Claim, prefix: bytes, checker: Checker) -> bool:
+    entries = _behind(prefix, claim.candidates)
+    return any(checker.matches(message, entries) for message in (claim.message, *claim.either))
 
 
 class _Proved:
@@ -353,5 +371,5 @@ _PLAIN: Mapping[str, _Part] = {
 
 def _needed(url: str | None) -> str:
     if not url:
-        raise ValueError("public_url: the signature covers the URL, so the one registered with the provider is needed")
+        raise ValueError("public_url: is needed, for it is signed; write the URL as it is registered with the provider")
     return url

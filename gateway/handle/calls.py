@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from gateway.api import Handler
-from gateway.context import Context, RunFacts
+from gateway.context import Context, Reaching, RunFacts
 from gateway.handle.jobs import Job
 from gateway.keep.ports import AlreadyDone, StaleEvent, Store, Turn, Version
 
@@ -43,28 +44,35 @@ class Call:
         self.seconds = 0.0
 
 
-class Caller:
-    """Calls the handlers of one router; times in seconds.
+class Limits(NamedTuple):
+    """How long a handler may hold its transaction, and how long it may take to end once cancelled; in seconds."""
 
-    `hung` is called when a handler goes on for `grace` after it was cancelled: the process must not go on with it.
+    tx: float
+    grace: float
+
+
+class Caller:
+    """Calls the handlers of one router.
+
+    `hung` is called when a handler goes on for its grace after it was cancelled: the process must not go on with it.
     """
 
     def __init__(
         self,
         router: str,
         store: Store,
+        limits: Limits,
         *,
-        tx_timeout: float,
-        grace: float,
         hung: Callable[[Job], None],
         now_us: Callable[[], int],
+        reaching: Reaching,
     ) -> None:
         self._router = router
         self._store = store
-        self._tx_timeout = tx_timeout
-        self._grace = grace
+        self._limits = limits
         self._hung = hung
         self._now_us = now_us
+        self._reaching = reaching
 
     async def call(self, job: Job, handler: Handler) -> Call:
         """Call the handler once, in the current task, and fence its context.
@@ -74,7 +82,7 @@ class Caller:
         """
         loop = asyncio.get_running_loop()
         call = Call()
-        context = Context(self._facts(job, handler), partial(self._begin, job, call))
+        context = Context(self._facts(job, handler), partial(self._begin, job, call), self._reaching)
         began = loop.time()
         job.since = began if job.since is None else job.since
         job.timer = loop.call_later(handler.timeout, self._expire, job, context)
@@ -113,7 +121,7 @@ class Caller:
 
     async def _begin(self, job: Job, call: Call) -> Turn:
         attempt = job.pair.attempt + 1
-        return await self._store.begin(job.key, version=call.version, attempt=attempt, limit=self._tx_timeout)
+        return await self._store.begin(job.key, version=call.version, attempt=attempt, limit=self._limits.tx)
 
     def _expire(self, job: Job, context: Context) -> None:
         if job.task is None:  # a call outside a worker's task cannot be cancelled, only fenced
@@ -122,7 +130,7 @@ class Caller:
         job.cause = "timeout"
         context.end("this run outlived its timeout")
         job.task.cancel()
-        job.timer = asyncio.get_running_loop().call_later(self._grace, self._hung, job)
+        job.timer = asyncio.get_running_loop().call_later(self._limits.grace, self._hung, job)
 
     async def _cancelled(self, job: Job, handler: Handler, call: Call) -> None:
         """Tell our own cancellations apart from the handler's errors; what it raised on the way out is of no use."""

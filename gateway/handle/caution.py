@@ -63,12 +63,19 @@ class Caution:
         self._anew = asyncio.Event()
 
     def run(self, job: Job, released: Callable[[Job], None]) -> Awaitable[float | None]:
-        """Run the job: alone while caution lasts."""
-        return self._run_alone(job, released) if self.active else self._runner(job, released)
+        """Run the job: alone while caution lasts. One that killed other workers often enough is not run at all."""
+        if self.active:
+            return self._run_alone(job, released)
+        if job.fresh:  # what an operator sent back is parked, and what is known here of its crashes may be old
+            self._condemn(job)
+        return self._runner(job, released)
 
-    async def _run_alone(self, job: Job, released: Callable[[Job], None]) -> float | None:
+    def _condemn(self, job: Job) -> None:
         if self._blame.crashes(job.key) >= MOST_CRASHES and not job.marked:
             job.doom = "crashed"
+
+    async def _run_alone(self, job: Job, released: Callable[[Job], None]) -> float | None:
+        self._condemn(job)
         if job.marked or job.doom is not None:
             return await self._runner(job, released)
         await durably(lambda: self._blame.started_alone(job.key))

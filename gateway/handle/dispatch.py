@@ -13,10 +13,12 @@ from typing import Literal
 
 from gateway.api import Handler
 from gateway.core.errors import PoisonedError, Unavailable
+from gateway.core.event import Event
 from gateway.core.source import OnConflict
 from gateway.handle import failures, retrying
-from gateway.handle.calls import Call, Caller, roll_back, wall_clock_us
+from gateway.handle.calls import Call, Caller, Limits, roll_back, wall_clock_us
 from gateway.handle.durably import STORE_PAUSE, durably
+from gateway.handle.fetching import Fetching, Outside
 from gateway.handle.jobs import Job
 from gateway.handle.meter import RouterMeter
 from gateway.keep.ports import AlreadyDone, DeadReason, Outcome, Pair, Parking, StaleEvent, Store
@@ -28,12 +30,18 @@ Settled = Outcome | Literal["unmatched"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the operator decides about runs; times in seconds. `conflicts` is `on_conflict` by source."""
+    """What the operator decides about runs; times in seconds.
+
+    By source, `conflicts` is `on_conflict`, and `contracts` tells what an event breaks, empty if it fits. `outside` is
+    what handlers may ask of others.
+    """
 
     tx_timeout: float = 1.0
     grace: float = 5.0
     held_most: int = 1000
     conflicts: Mapping[str, OnConflict] = field(default_factory=dict)
+    contracts: Mapping[str, Callable[[Event], str]] = field(default_factory=dict)
+    outside: Outside = field(default_factory=Outside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +79,12 @@ class Dispatcher:
         self._ended = hooks.ended
         self._now_us = hooks.now_us
         self._caller = Caller(
-            router, store, tx_timeout=rules.tx_timeout, grace=rules.grace, hung=hooks.hung, now_us=hooks.now_us
+            router,
+            store,
+            Limits(rules.tx_timeout, rules.grace),
+            hung=hooks.hung,
+            now_us=hooks.now_us,
+            reaching=Fetching(rules.outside, hooks.now_us),
         )
 
     async def run(self, job: Job, released: Callable[[Job], None]) -> float | None:
@@ -108,7 +121,7 @@ class Dispatcher:
             await self._finish(job, "duplicate", 0.0)
         elif doom is not None:
             await self._bury(job, job.pair, doom, job.pair.error or doom)
-        return doom is not None or await self._held(job)
+        return doom is not None or await self._broken(job) or await self._held(job)
 
     def _conflict(self, job: Job) -> DeadReason | Literal["skip"] | None:
         """Return what becomes of another body under an unsigned id; one that an operator sent back simply runs."""
@@ -117,6 +130,16 @@ class Dispatcher:
             return None
         policy = self._rules.conflicts.get(event.source, "dead")
         return "id_conflict" if policy == "dead" else "skip" if policy == "skip" else None
+
+    async def _broken(self, job: Job) -> bool:
+        """Bury a pair whose event breaks its source's contract: before its first run here, retried ones too."""
+        contract = self._rules.contracts.get(job.pair.event.source)
+        if contract is None or job.since is not None:
+            return False
+        broken = contract(job.pair.event)
+        if broken:
+            await self._bury(job, job.pair, "contract", broken)
+        return bool(broken)
 
     async def _held(self, job: Job) -> bool:
         """Put a fresh pair of a strict handler behind those of its key that wait for a retry."""

@@ -1,9 +1,11 @@
 """What a worker is given: its ports, and what the operator decided about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from gateway.core.event import Event
 from gateway.core.source import OnConflict
+from gateway.handle.fetching import Outside
 from gateway.keep.ports import Blame, History, Parking, Pausing, Replays, Store, Subscription
 
 
@@ -37,6 +39,8 @@ class WorkerSettings:
         revoke: how long what runs may take to end when its partition goes to another worker.
         patience, farewell: how long a router's lifespan may take to open, and to close.
         conflicts: `on_conflict` by source.
+        contracts: by source what an event breaks, empty if it fits; sources that require nothing have none.
+        outside: what handlers may ask of others, and who runs their requests.
     """
 
     concurrency: int = 32
@@ -53,3 +57,5 @@ class WorkerSettings:
     patience: float = 30.0
     farewell: float = 3.0
     conflicts: Mapping[str, OnConflict] = field(default_factory=dict)
+    contracts: Mapping[str, Callable[[Event], str]] = field(default_factory=dict)
+    outside: Outside = field(default_factory=Outside)

@@ -93,6 +93,8 @@ class Worker:
             grace=settings.grace,
             held_most=settings.held_most,
             conflicts=settings.conflicts,
+            contracts=settings.contracts,
+            outside=settings.outside,
         )
         hooks = Hooks(hung=self._hung, ended=self._judge, now_us=self._now_us)
         return Dispatcher(self._router.name, ports.store, ports.parking, self._meter, rules=rules, hooks=hooks)

@@ -215,7 +215,10 @@ class Parking(Protocol):
         ...
 
     def holds(self, handler: str, key: str) -> int:
-        """Return how many pairs of that (handler, key) are parked or held, those whose write is under way included."""
+        """Return how many pairs of that (handler, key) are parked or held, those whose write is under way included.
+
+        An engine that was told which handlers are strict knows it of those alone.
+        """
         ...
 
     async def taken(self, keys: Sequence[MarkKey]) -> Collection[MarkKey]:

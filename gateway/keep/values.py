@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple
 from gateway.core.event import Event
 
 Outcome = Literal["done", "duplicate", "stale", "retry", "dead", "crashed"]
-DeadReason = Literal["gave_up", "attempts", "crashed", "id_conflict", "handler_gone", "unreadable", "held_too_many"]
+DeadReason = Literal[
+    "gave_up", "attempts", "crashed", "contract", "id_conflict", "handler_gone", "unreadable", "held_too_many"
+]
 PairState = Literal["pending", "running", "done", "stale", "retrying", "held", "dead"]
 
 
@@ -40,7 +42,10 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class LogHealth:
-    """What the log knows of itself; ages in seconds."""
+    """What the log knows of itself; ages in seconds.
+
+    `lacking` are the sources whose events it has no place for, `hampered` those of which it takes some at most.
+    """
 
     writable: bool
     reason: str | None
@@ -49,6 +54,8 @@ class LogHealth:
     oldest_seconds: float
     queued_events: int
     queued_bytes: int
+    lacking: tuple[str, ...] = ()
+    hampered: tuple[str, ...] = ()
 
 
 class Stored(NamedTuple):

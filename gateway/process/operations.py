@@ -7,9 +7,12 @@ from typing import Any, Literal, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from gateway.admin.health import OK, with_sources
 from gateway.admin.metrics import text
 from gateway.handle.pump import Worker
 from gateway.keep.ports import DeadFilter, DeadReason, EventLog, Filter, Parking, Pausing, Replay
+from gateway.receive.pairing import Pairings
+from gateway.receive.readmission import Readmission
 
 Operation = Callable[..., Any]
 
@@ -32,14 +35,28 @@ class RouterState(Protocol):
         ...
 
 
-def of_edge(log: EventLog, registry: CollectorRegistry) -> Mapping[str, Operation]:
+def of_edge(
+    log: EventLog, registry: CollectorRegistry, pairings: Pairings, readmission: Readmission
+) -> Mapping[str, Operation]:
     """Return the edge's operations."""
 
     async def health() -> str:
         found = log.health()
-        return found.reason or ("ok" if found.writable else "the log takes no appends")
+        state = found.reason or (OK if found.writable else "the log takes no appends")
+        return with_sources(state, found.lacking, found.hampered)
 
-    return {**of_process(registry), "health": health}
+    async def pair(source: str, seconds: float | None = None) -> Mapping[str, Any]:
+        """Open a source for so many seconds, with 0 close it, without any leave it; return its state."""
+        if seconds:
+            pairings.open(source, seconds)
+        elif seconds is not None:
+            pairings.close(source)
+        return pairings.state(source)
+
+    def readmit(source: str, ids: list[str], *, dry_run: bool = False) -> AsyncIterator[Any]:
+        return readmission.run(source, ids, dry_run=dry_run)
+
+    return {**of_process(registry), "health": health, "pair": pair, "readmit": readmit}
 
 
 def of_worker(

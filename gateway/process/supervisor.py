@@ -98,9 +98,11 @@ def _bind(host: str, port: int, setting: str, *, shared: bool = False, listen: b
 def _bind_admin(settings: ServerSettings, *, required: bool) -> socket.socket | None:
     try:
         return _bind(settings.admin_host, settings.admin_port, "server.admin_port")
-    except DependencyError:
+    except DependencyError as error:
         if required:
             raise
+        # Beside an edge on the same machine, workers may run without one; that their numbers are nowhere must be said.
+        log.warning("admin.port_taken", extra={"cause": f"no metrics and no /readyz of this command: {error}"})
         return None
 
 
@@ -110,7 +112,11 @@ def _children(
     """Return the children in the order in which they end; those of one list end at a time."""
     fds = [bound.fileno() for bound in public]
     names = ["edge"] if len(fds) == 1 else [f"edge:{number}" for number in range(1, len(fds) + 1)]
-    at_the_rim = replace(settings, store=replace(settings.store, dsn=None))  # an edge has no use for the database
+    at_the_rim = replace(  # an edge has no use for the database, and none for what handlers fetch with
+        settings,
+        store=replace(settings.store, dsn=None),
+        sources=tuple(replace(source, fetch=None) for source in settings.sources),
+    )
     without = wiring.without_secrets(settings)
     edges = [
         # Its own socket first; see `server.serve`.

@@ -1,6 +1,8 @@
 """GitHub: the raw body signed with SHA-256; delivery id and event name stand in unsigned headers."""
 
+from gateway.core.feeds import AddressFeed, json_list
 from gateway.core.provider import DAY, Example, Mac, MiB, Provider, Scheme, Shape
+from gateway.providers import object_apis
 
 _REPOSITORY = (
     '"repository": {"id": 1296269, "name": "hello-world", "full_name": "octocat/hello-world", "private": false, '
@@ -63,6 +65,7 @@ GITHUB = Provider(
         ),
         "ping": _event('"zen": "Keep it logically awesome.", "hook_id": 1'),
     },
+    object_api=object_apis.GITHUB,
     setup=(
         "In the repository's, organisation's or app's settings add a webhook with the source's URL.",
         "Choose the content type application/json; a form works as well.",
@@ -75,4 +78,6 @@ GITHUB = Provider(
         "There is no uniform event time: the stale guard needs a version path of the handler's own.",
     ),
     docs="https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
+    # https://docs.github.com/en/rest/meta/meta: `hooks` are the addresses deliveries come from.
+    feed=AddressFeed("https://api.github.com/meta", json_list("hooks")),
 )

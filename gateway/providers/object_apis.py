@@ -64,6 +64,18 @@ MOLLIE = ObjectApi(
     credential_hint="the profile's API key, live_... or test_...",
 )
 
+# Of the signed webhooks: what the event is about, else the event itself.
+MOLLIE_EVENTS = ObjectApi(
+    hosts=MOLLIE.hosts,
+    objects=(
+        ObjectPath(url="/v2/payments/{json:entityId}", when="json:entityId", fits="tr_*"),
+        ObjectPath(url="/v2/payment-links/{json:entityId}", when="json:entityId", fits="pl_*"),
+        ObjectPath(url="/v2/sales-invoices/{json:entityId}", when="json:entityId", fits="invoice_*"),
+        ObjectPath(url="/v2/events/{json:id}", when="json:id"),
+    ),
+    credential_hint="an organization access token that may read payments and events",
+)
+
 _GITHUB_OBJECTS = (
     "comment",
     "review",
@@ -106,6 +118,7 @@ NOTION = ObjectApi(
     objects=(
         ObjectPath(url="/v1/pages/{json:entity.id}", when="json:entity.type", fits="page"),
         ObjectPath(url="/v1/databases/{json:entity.id}", when="json:entity.type", fits="database"),
+        ObjectPath(url="/v1/data_sources/{json:entity.id}", when="json:entity.type", fits="data_source"),
         ObjectPath(url="/v1/comments/{json:entity.id}", when="json:entity.type", fits="comment"),
     ),
     headers={"notion-version": "json:api_version | '2022-06-28'"},

@@ -1,6 +1,7 @@
 """Shopify: the raw body signed in base64; everything else stands in unsigned headers, of either family."""
 
 from gateway.core.provider import Example, Mac, MiB, Provider, Scheme, Shape
+from gateway.providers import object_apis
 
 
 def _scheme(family: str, *, when: str = "") -> Scheme:
@@ -52,6 +53,7 @@ SHOPIFY = Provider(
             '"title": "Example T-Shirt", "updated_at": "$time"}'
         ),
     },
+    object_api=object_apis.SHOPIFY,
     setup=(
         "Subscribe to the topics in the app's configuration or through the Admin API, with the source's URL.",
         "Configure the app's client secret; while it is rotated, the new and the old one.",

@@ -1,6 +1,8 @@
 """Stripe: `t.body` signed per endpoint, ids in the signed body."""
 
+from gateway.core.feeds import AddressFeed, json_list
 from gateway.core.provider import DAY, Example, Key, Mac, MiB, Provider, Scheme, Shape, Timestamp
+from gateway.providers import object_apis
 
 _EVENT = """{
   "id": "$id",
@@ -69,6 +71,7 @@ STRIPE = Provider(
         ),
         "customer.created": _event('{"id": "cus_test", "object": "customer", "email": "test@example.com"}'),
     },
+    object_api=object_apis.STRIPE,
     setup=(
         "In Workbench > Webhooks add an endpoint with the source's URL and choose its events.",
         "Reveal the endpoint's signing secret and configure it whole, whsec_ included.",
@@ -81,4 +84,6 @@ STRIPE = Provider(
         "A redirect counts as a failure: register the exact URL.",
     ),
     docs="https://docs.stripe.com/webhooks",
+    # https://docs.stripe.com/ips
+    feed=AddressFeed("https://stripe.com/files/ips/ips_webhooks.json", json_list("WEBHOOKS")),
 )

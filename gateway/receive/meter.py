@@ -3,6 +3,9 @@
 from typing import Literal, Protocol
 
 DeliveryOutcome = Literal["accepted", "duplicate", "handshake", "refused"]
+KeyOutcome = Literal["fetched", "failed", "unusable", "limited"]
+VisitOutcome = Literal["done", "failed", "dropped"]
+ReadmitOutcome = Literal["accepted", "duplicate", "handshake", "refused", "unavailable"]
 
 
 class SourceMeter(Protocol):
@@ -22,6 +25,22 @@ class SourceMeter(Protocol):
 
     def appended(self, seconds: float) -> None:
         """Observe how long the log took to make one delivery durable."""
+        ...
+
+    def key_fetched(self, outcome: KeyOutcome) -> None:
+        """Count a fetch of a key: it is here, there was no answer, none that is a key, or it was not allowed."""
+        ...
+
+    def visited(self, outcome: VisitOutcome) -> None:
+        """Count a visit that confirms a subscription: it went well, it did not, or too many were waiting."""
+        ...
+
+    def quarantine_lost(self) -> None:
+        """Count a refused delivery that should have been kept, and could not be."""
+        ...
+
+    def readmitted(self, outcome: ReadmitOutcome) -> None:
+        """Count what became of a delivery that was tried again out of quarantine."""
         ...
 
 

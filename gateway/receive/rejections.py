@@ -37,6 +37,7 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
         body_bytes: how much of the body was read.
         signature_age: arrival minus the signed timestamp in seconds, where one could be read.
         header_names: which headers came, at most 40, sorted; never their values.
+        cause: what would have to be different, found afterwards; empty where it was not looked for.
     """
 
     at_us: int
@@ -50,6 +51,7 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: int = 0
     signature_age: float | None = None
     header_names: tuple[str, ...] = ()
+    cause: str = ""
 
 
 class Rejections:
@@ -68,6 +70,13 @@ class Rejections:
         if self._folder is not None:
             self._unwritten.append(rejection)
         self._unsaid[rejection.source, rejection.reason] += 1
+
+    def explain(self, rejection: Rejection, cause: str) -> None:
+        """Add what was found out of one that was kept; it is written once more if it was written already."""
+        explained = msgspec.structs.replace(rejection, cause=cause)
+        _put_in_place(self._ring, rejection, explained)
+        if self._folder is not None and not _put_in_place(self._unwritten, rejection, explained):
+            self._unwritten.append(explained)
 
     def recent(self) -> tuple[Rejection, ...]:
         """Return those in memory, oldest first."""
@@ -89,6 +98,14 @@ class Rejections:
             log.warning("rejections.not_written", extra={"error": type(error).__name__, "count": len(unwritten)})
 
 
+def _put_in_place(kept: deque[Rejection], former: Rejection, now: Rejection) -> bool:
+    for index in range(len(kept) - 1, -1, -1):
+        if kept[index] is former:
+            kept[index] = now
+            return True
+    return False
+
+
 def _write(folder: Path, rejections: Sequence[Rejection]) -> None:
     path = folder / FILE_NAME
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,17 +121,21 @@ def _private(path: str, flags: int) -> int:
 
 
 def read_rejections(folder: Path, *, limit: int) -> list[Rejection]:
-    """Return the last `limit` refused deliveries written below `folder`, newest first. A torn line is skipped."""
-    found: list[Rejection] = []
+    """Return the last `limit` refused deliveries written below `folder`, newest first. A torn line is skipped.
+
+    Of two lines with the same id the later one counts: it has the cause.
+    """
+    found: dict[str, Rejection] = {}
     for name in (FILE_NAME, ROTATED_NAME):
         for line in _lines_backwards(folder / name):
             if len(found) >= limit:
-                return found
+                break
             try:
-                found.append(msgspec.json.decode(line, type=Rejection))
+                rejection = msgspec.json.decode(line, type=Rejection)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
-    return found
+            found.setdefault(rejection.delivery_id, rejection)
+    return sorted(found.values(), key=lambda each: each.at_us, reverse=True)
 
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:

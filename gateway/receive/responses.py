@@ -167,7 +167,8 @@ _TABLE: tuple[tuple[str, Reply, Reason | None, str, str], ...] = (
         "unverified",
         (
             "Not verified: signature or timestamp absent, repeated, malformed, wrong or out of tolerance, or the"
-            " client's address is not allowed. The sender is not told which; `gateway rejections` is."
+            " client's address is not allowed, or a secret came while the source was not open for pairing. The sender"
+            " is not told which; `gateway rejections` is."
         ),
         _POST + "x-hub-signature-256: sha256=0000\n\n{}",
     ),
@@ -206,7 +207,10 @@ _TABLE: tuple[tuple[str, Reply, Reason | None, str, str], ...] = (
         "rate",
         rate_refused(1),
         "rate",
-        "Over the source's `rate` of verified deliveries a second. Come again after `retry-after` seconds.",
+        (
+            "Over the source's `rate` of verified deliveries a second; or not verified, as too many from the same"
+            " address before it (`server.failed_rate`). Come again after `retry-after` seconds."
+        ),
         _SIGNED,
     ),
     (
@@ -215,7 +219,8 @@ _TABLE: tuple[tuple[str, Reply, Reason | None, str, str], ...] = (
         "unavailable",
         (
             "The event cannot be made durable now, or not within the deadline; or the gateway is overloaded or"
-            " draining; or the request was not complete at the deadline. Come again after `retry-after` seconds."
+            " draining; or the request was not complete at the deadline; or a key or secret that would verify it cannot"
+            " be had now. Come again after `retry-after` seconds."
         ),
         _SIGNED,
     ),

@@ -8,30 +8,24 @@ whose key is their own id.
 """
 
 import asyncio
-import logging
 import time
 import zlib
 from asyncio import Future
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from gateway.core.errors import TooLargeError, Unavailable
+from gateway.core.errors import Unavailable
 from gateway.core.event import Event
-from gateway.keep.ports import Appended, Backlog, EventLog, LogHealth, Stored, Subscription
-
-log = logging.getLogger("gateway.receive")
+from gateway.keep.ports import Appended, Backlog, EventLog, LogHealth, Subscription
+from gateway.receive.relay import Primary, Relay, Rows
 
 SPOOLING = "spooling"
 
 _LANES = 4096  # lanes share a place by chance: the counts stay bounded, and a lane waits for its neighbour
-_RELAY_EVENTS = 500
-_RELAY_BYTES = 4 * 2**20
-_PAUSE = 0.5
-_STUCK_PAUSE = 30.0
 
 
 class _Patience:
@@ -72,36 +66,42 @@ class Spool:
         primary: the log that events belong into.
         spool: where they are kept until it takes them.
         waiting: the subscription that reads the spool; its position is how far the relay got.
-        patience: by source, how many seconds after the request's first byte the spool is used as well.
+        rows: what the spool has, by offset.
         old: how many events an earlier process left in the spool.
-        check: raises `TooLargeError` for an event that the log never takes.
     """
 
     def __init__(
         self,
-        primary: EventLog,
+        primary: Primary,
         spool: EventLog,
         waiting: Subscription,
+        rows: Rows,
         *,
-        patience: Mapping[str, float],
         old: int,
-        check: Callable[[Event], object] = lambda _: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._primary = primary
         self._spool = spool
         self._waiting = waiting
-        self._patience = patience
         self._old = old
-        self._check = check
-        self._at_a_time = _RELAY_EVENTS
         self._lanes: Counter[int] = Counter()
         self._backlog = Backlog(old, 0.0)
+        self._relay = Relay(primary, waiting, rows, read=self._note_read, left=self._leave)
 
     @property
     def backlog(self) -> Backlog:
         """How much waits in the spool, and for how long; about a second old."""
         return self._backlog
+
+    @property
+    def held(self) -> int:
+        """How many of them the log refuses while it may take others, those behind them in order included."""
+        return self._relay.held
+
+    @property
+    def aside(self) -> int:
+        """How many unreadable rows were set aside, ever."""
+        return self._relay.aside
 
     def append(self, events: Sequence[Event]) -> Sequence["Future[Appended]"]:
         """Enqueue `events`; each future completes when the event is durable in the log or in the spool.
@@ -114,7 +114,7 @@ class Spool:
         direct = [append for append in appends if not self._must_wait(append.event)]
         behind = [append for append in appends if self._must_wait(append.event)]
         for append in behind:
-            self._check(append.event)
+            self._primary.check(append.event)
         if direct:
             self._try_direct(direct)
             self._enter_late(behind)  # some are on their way: from here on each has an outcome of its own
@@ -124,7 +124,7 @@ class Spool:
 
     def health(self) -> LogHealth:
         """Return the log's health; writable while the spool is, with the reason `spooling`."""
-        found = self._primary.health()
+        found = self._primary.log.health()
         spool = self._spool.health()
         if found.writable:
             return replace(found, reason=SPOOLING) if self._backlog.events else found
@@ -134,18 +134,14 @@ class Spool:
         """Move what waits into the log, in order, for ever."""
         measuring = asyncio.create_task(self._measure())
         try:
-            while True:
-                batch = await self._fetch()
-                if batch:
-                    await self._relay(batch)
-                    self._waiting.commit({stored.position.partition: stored.position.offset for stored in batch})
+            await self._relay.run()
         finally:
             measuring.cancel()
             await asyncio.gather(measuring, return_exceptions=True)
 
     async def close(self) -> None:
         """Finish what is enqueued in both, then close them; what still waits is relayed after the next start."""
-        await self._primary.close()
+        await self._primary.log.close()
         await self._waiting.close()
         await self._spool.close()
 
@@ -156,7 +152,7 @@ class Spool:
 
     def _try_direct(self, appends: Sequence[_Append]) -> None:
         try:
-            futures = self._primary.append([append.event for append in appends])
+            futures = self._primary.log.append([append.event for append in appends])
         except Unavailable:
             self._enter(appends)
             return
@@ -169,7 +165,7 @@ class Spool:
 
     def _patience_left(self, event: Event) -> float:
         """Return how long to wait for the log: the less, the longer the body took. A clock that steps does no harm."""
-        patience = self._patience[event.source]
+        patience = self._primary.patience[event.source]
         return min(patience, max(0.0, patience - time.time() + event.received_us / 1e6))
 
     def _answered(self, append: _Append, patience: _Patience, future: "Future[Appended]") -> None:
@@ -219,54 +215,12 @@ class Spool:
 
     # Out of the spool
 
-    async def _relay(self, batch: Sequence[Stored]) -> None:
-        left = [stored.event for stored in batch if stored.event is not None]
-        while len(left) != len(batch):
-            await self._stuck("unreadable")
-        while left:
-            before, left = len(left), await self._relayed(left)
-            if len(left) == before:
-                await asyncio.sleep(_PAUSE)
-        for stored in batch:
-            if self._old:
-                self._old -= 1
-            elif stored.event is not None:
-                self._leave(stored.event)
-
-    async def _fetch(self) -> Sequence[Stored]:
-        try:
-            return await self._waiting.fetch(max_events=_RELAY_EVENTS, max_bytes=_RELAY_BYTES)
-        except Exception as error:  # noqa: BLE001 - whatever it is, a relay that ends would never be missed
-            await self._stuck(type(error).__name__)
-            return ()
-
-    async def _relayed(self, events: list[Event]) -> list[Event]:
-        """Append the first of them to the log; return what it did not take, and the rest.
-
-        Refused together, fewer are tried the next time, so that what fits passes and one that never will stands alone.
-        """
-        some, rest = events[: self._at_a_time], events[self._at_a_time :]
-        try:
-            futures = self._primary.append(some)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._at_a_time = max(1, len(some) // 2)
-            if len(some) == 1 and not isinstance(error, Unavailable):
-                await self._stuck(self._why(some[0], error))
-            return events
-        await asyncio.wait(futures)  # not gathered: a relay that is cancelled cancels no append
-        self._at_a_time = min(2 * self._at_a_time, _RELAY_EVENTS)
-        appended = zip(some, futures, strict=True)
-        return [event for event, future in appended if future.cancelled() or future.exception() is not None] + rest
-
-    def _why(self, event: Event, error: Exception) -> str:
-        if event.source not in self._patience:
-            return f"source {event.source} is not configured"
-        return "too_large" if isinstance(error, TooLargeError) else type(error).__name__
-
-    async def _stuck(self, cause: str) -> None:
-        """Stay where we are, and say so: an acknowledged event is never passed over."""
-        log.error("spool.stuck", extra={"cause": cause})
-        await asyncio.sleep(_STUCK_PAUSE)
+    def _note_read(self, event: Event | None) -> None:
+        """Count what an earlier process left as what this one spooled is, from its reading on."""
+        if self._old:
+            self._old -= 1
+            if event is not None and _is_ordered(event):
+                self._lanes[_lane(event)] += 1
 
     def _leave(self, event: Event) -> None:
         lane = _lane(event)
@@ -278,7 +232,8 @@ class Spool:
     async def _measure(self) -> None:
         while True:
             with suppress(Exception):  # what cannot be measured now can be later
-                self._backlog = await self._waiting.backlog()
+                found = await self._waiting.backlog()
+                self._backlog = replace(found, events=max(0, found.events - self._relay.ahead))
             await asyncio.sleep(1.0)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.config.settings import Settings
@@ -18,12 +18,12 @@ from gateway.keep.kafka.topics import events_topic
 from gateway.keep.ports import Filter, Position, Replay, Stored
 from gateway.keep.postgres import registration, state_reader
 from gateway.keep.postgres.catalogue import PostgresCatalogue
-from gateway.keep.postgres.connection import connect, open_pool
+from gateway.keep.postgres.connection import connect
 from gateway.keep.postgres.offline import RouterOrders, ordering
 from gateway.keep.postgres.questions import Connection
 from gateway.process import operations
 from gateway.wiring.cluster import cluster_of, group_of, kafka_of, topics_of
-from gateway.wiring.postgres import dsn_of
+from gateway.wiring.postgres import dsn_of, pool_of
 
 T = TypeVar("T")
 Positions = Mapping[int, int]
@@ -59,15 +59,12 @@ def forget_router(settings: Settings, router: str) -> None:
     Raises:
         DependencyError: its worker runs, or Postgres cannot be reached.
     """
-    asyncio.run(_forget(dsn_of(settings), router))
+    asyncio.run(_forget(settings, router))
 
 
-async def _forget(dsn: str, router: str) -> None:
-    pool = await open_pool(dsn, name=_PROCESS, most=1)
-    try:
-        await registration.forget(pool, router)
-    finally:
-        await pool.close()
+async def _forget(settings: Settings, router: str) -> None:
+    async with AsyncExitStack() as held:
+        await registration.forget(await pool_of(settings, _PROCESS, held, most=1), router)
 
 
 def router_status(settings: Settings, router: str) -> RouterSample:
@@ -79,35 +76,43 @@ def router_status(settings: Settings, router: str) -> RouterSample:
     with closing(_connect(settings)) as connection:
         kept = state_reader.summary(connection, router)
         noted = state_reader.cursors(connection, router)
-        behind = asyncio.run(_behind(settings, router, noted)) if kept.registered else Behind()
+        told = state_reader.gaps(connection, router)
+        behind = asyncio.run(_behind(settings, router, noted, told)) if kept.registered else Behind()
         oldest_us = state_reader.oldest_received_after(connection, behind.places)
     return RouterSample(
         backlog_events=behind.events,
         oldest_unprocessed_seconds=0.0 if oldest_us is None else max(0.0, time.time() - oldest_us / 1e6),
         retries_parked=kept.parked,
         dead_letters=kept.dead,
-        gap_events=behind.gap,
+        gap_events=kept.gap + behind.gap,
         paused=kept.paused,
     )
 
 
 class Behind(NamedTuple):
-    """How many events come after `places`, and how many before them the log let go unread."""
+    """How many events come after `places`, and how many before them the log let go that no worker has counted yet."""
 
     events: int = 0
     gap: int = 0
     places: Mapping[int, int] = {}
 
 
-async def _behind(settings: Settings, router: str, noted: Mapping[int, int]) -> Behind:
-    """Return what a router has before it; `noted` is the copy of its positions, which may be older than its group's."""
+async def _behind(settings: Settings, router: str, noted: Positions, told: Positions) -> Behind:
+    """Return what a router has before it.
+
+    Args:
+        settings: of the gateway.
+        router: the router.
+        noted: the copy of its positions, which may be older than its group's.
+        told: up to where its workers have counted gaps already.
+    """
     cluster, topics = _cluster(settings), topics_of(settings)
     before, last, finished = await asyncio.gather(
         registering.begin_positions(cluster, topics),
         registering.end_positions(cluster, topics),
         registering.committed_positions(cluster, group_of(settings, router), topics),
     )
-    return behind(before, last, finished, noted)
+    return behind(before, last, finished, noted, told)
 
 
 def behind(before: Positions, last: Positions, *finished: Positions) -> Behind:
@@ -116,7 +121,8 @@ def behind(before: Positions, last: Positions, *finished: Positions) -> Behind:
     Args:
         before: the offset before the first of each partition.
         last: the last one.
-        finished: up to where all is done, by as many as know of it; a partition that none knows begins at its first.
+        finished: up to where all is done, or counted as lost, by as many as know of it; a partition that none knows
+            begins at its first.
     """
     gap, places = 0, {}
     for partition, start in before.items():
@@ -159,7 +165,7 @@ def followed(connection: Connection, router: str, ordered: Replay) -> Iterator[t
     while True:
         found = state_reader.replay(connection, router, ordered.id)
         if found is None or found.state == "done":
-            yield "result", _progress(ordered, "done", ordered.total)
+            yield "result", _progress(ordered, "done", ordered.total if found is None else found.handed)
             return
         if found.state == "cancelled":
             yield "result", _progress(ordered, "cancelled", found.handed)

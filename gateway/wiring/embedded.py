@@ -31,8 +31,9 @@ from gateway.process.runtime import wake_path
 from gateway.process.server import serve
 from gateway.process.wake import WakeListener, Waker
 from gateway.receive.app import Edge, edge_app
+from gateway.wiring.outgoing import Outgoing, outside_of
 from gateway.wiring.running import control, drain_when, edge_options, ended, told_by, unless, worker_of
-from gateway.wiring.sources import sources
+from gateway.wiring.sources import recompiled, sources, suspect_of
 
 
 def log_path(settings: LogSettings) -> Path:
@@ -125,10 +126,20 @@ async def run_edge(
     waker = Waker([wake_path(settings.log.path, router.name) for router in settings.routers])
     log = SqliteLog(_log_options(settings, compiled), wake=waker, on_poison=poisoned.set)
     metrics = EdgeMetrics(compiled, lambda: _edge_sample(settings, log, edge))
-    edge = edge_app(compiled, log, metrics, options=edge_options(settings))
-    asked = operations.of_edge(log, told_by(process, metrics))
+    outgoing = Outgoing()
+    edge = edge_app(
+        compiled,
+        log,
+        metrics,
+        options=edge_options(settings),
+        fetch=outgoing.fetch,
+        recompile=partial(recompiled, settings),
+        suspect_of=partial(suspect_of, settings),
+    )
+    asked = operations.of_edge(log, told_by(process, metrics), edge.pairings, edge.readmission)
     async with AsyncExitStack() as held:
         held.push_async_callback(log.close)
+        held.push_async_callback(outgoing.close)
         await control(held, settings, process, asked)
         house = asyncio.create_task(edge.keep_house())
         held.push_async_callback(ended, house)
@@ -143,6 +154,10 @@ def _edge_sample(settings: Settings, log: SqliteLog, edge: Edge) -> EdgeSample:
         inflight_deliveries=edge.inflight,
         free_bytes=disk.f_bavail * disk.f_frsize,
         dedupe_ids=edge.remembered_ids,
+        key_ages=edge.key_ages(),
+        address_list_ages=edge.address_list_ages(),
+        quarantined=edge.quarantined(),
+        secrets_used=edge.secrets_used(),
     )
 
 
@@ -170,7 +185,7 @@ async def run_worker(settings: Settings, name: str, drain: asyncio.Event, ready:
         history = SqliteHistory(SqliteReader(log_path(settings.log)))
         held.push_async_callback(history.close)
         ports = replace(_ports(state, subscription, history), store=await _store(settings, state, name, held))
-        worker, metrics = worker_of(router, ports, settings, configured.concurrency)
+        worker, metrics = worker_of(router, ports, settings, configured.concurrency, outside_of(settings, held))
         process = f"worker:{name}"
         asked = operations.of_worker(worker, state, told_by(process, metrics), partial(count, settings))
         await control(held, settings, process, asked)

@@ -29,7 +29,6 @@ from gateway.keep.kafka.seen import Seen
 from gateway.keep.kafka.subscription import KafkaSubscription
 from gateway.keep.kafka.topics import seen_topic
 from gateway.keep.ports import EventLog
-from gateway.keep.postgres.connection import open_pool
 from gateway.keep.postgres.index import PostgresIndex
 from gateway.keep.postgres.registration import register, registered
 from gateway.keep.postgres.state import PostgresState
@@ -50,9 +49,10 @@ from gateway.wiring.cluster import (
     plans_of,
     topics_of,
 )
-from gateway.wiring.postgres import STATE_CONNECTIONS, dsn_of, open_store, pool_of, verify
+from gateway.wiring.outgoing import Outgoing, outside_of
+from gateway.wiring.postgres import STATE_CONNECTIONS, open_store, pool_of, verify
 from gateway.wiring.running import control, drain_when, edge_options, ended, told_by, unless, worker_of
-from gateway.wiring.sources import sources
+from gateway.wiring.sources import recompiled, sources, suspect_of
 from gateway.wiring.spooling import open_spools
 
 log = logging.getLogger("gateway.process")
@@ -93,13 +93,11 @@ async def _check_topics(settings: Settings, *, needed: bool) -> None:
 
 
 async def _register(settings: Settings, routers: Sequence[Router]) -> None:
-    pool = await open_pool(dsn_of(settings), name="register", most=1)
-    try:
+    async with AsyncExitStack() as held:
+        pool = await pool_of(settings, "register", held, most=1)
         for router in routers:
             if not await registered(pool, router.name):
                 await register(pool, router.name, partial(_begin, settings, router), wall_clock_us())
-    finally:
-        await pool.close()
 
 
 async def _begin(settings: Settings, router: Router) -> Mapping[int, int]:
@@ -139,9 +137,24 @@ async def run_edge(
             return replace(found, dedupe_ids=edge.remembered_ids + len(seen), dedupe_lag_seconds=feed.lag_seconds)
 
         metrics = EdgeMetrics(compiled, sample)
-        edge = edge_app(compiled, chosen, metrics, options=edge_options(settings))
+        outgoing = Outgoing()
+        held.push_async_callback(outgoing.close)
+        edge = edge_app(
+            compiled,
+            chosen,
+            metrics,
+            options=edge_options(settings),
+            fetch=outgoing.fetch,
+            recompile=partial(recompiled, settings),
+            suspect_of=partial(suspect_of, settings),
+        )
         held.push_async_callback(ended, asyncio.create_task(edge.keep_house()))
-        await control(held, settings, process, operations.of_edge(chosen, told_by(process, metrics)))
+        await control(
+            held,
+            settings,
+            process,
+            operations.of_edge(chosen, told_by(process, metrics), edge.pairings, edge.readmission),
+        )
         serving = serve(edge, sockets=sockets, settings=settings.server, drain=drain, started=ready)
         await unless(poisoned, serving)
 
@@ -186,6 +199,12 @@ def _edge_sample(settings: Settings, event_log: EventLog, edge: Edge, spools: Se
         stored=False,
         spool_events=None,
         spool_oldest_seconds=None,
+        spool_held_events=None,
+        spool_set_aside_events=None,
+        key_ages=edge.key_ages(),
+        address_list_ages=edge.address_list_ages(),
+        quarantined=edge.quarantined(),
+        secrets_used=edge.secrets_used(),
     )
     folder = kafka_of(settings).spool
     if folder is None:
@@ -196,6 +215,8 @@ def _edge_sample(settings: Settings, event_log: EventLog, edge: Edge, spools: Se
         free_bytes=disk.f_bavail * disk.f_frsize,
         spool_events=sum(spool.backlog.events for spool in spools),
         spool_oldest_seconds=max((spool.backlog.oldest_seconds for spool in spools), default=0.0),
+        spool_held_events=sum(spool.held for spool in spools),
+        spool_set_aside_events=sum(spool.aside for spool in spools),
     )
 
 
@@ -214,8 +235,8 @@ async def run_worker(settings: Settings, name: str, drain: asyncio.Event, ready:
     router = import_router(configured)
     process = f"worker:{name}"
     async with AsyncExitStack() as held:
-        ports = await _ports(settings, name, held)
-        worker, metrics = worker_of(router, ports, settings, configured.concurrency)
+        ports = await _ports(settings, router, held)
+        worker, metrics = worker_of(router, ports, settings, configured.concurrency, outside_of(settings, held))
         await control(held, settings, process, operations.of_process(told_by(process, metrics)))
         draining = asyncio.create_task(drain_when(drain, worker.drain, settings.server.drain))
         held.push_async_callback(ended, draining)
@@ -247,13 +268,17 @@ async def run_indexer(settings: Settings, drain: asyncio.Event, ready: Callable[
         await indexer.run()
 
 
-async def _ports(settings: Settings, name: str, held: AsyncExitStack) -> Ports:
+async def _ports(settings: Settings, router: Router, held: AsyncExitStack) -> Ports:
     """Open what a worker works with; it ends in the order: history, subscription, store, state."""
+    name = router.name
     process = f"worker:{name}"
     cluster = cluster_of(settings, process=process)
     # A pool of its own: handlers that hold their transactions must not keep retries and pauses waiting.
     pool = await pool_of(settings, f"{process} state", held, most=STATE_CONNECTIONS)
-    state = await PostgresState.open(pool, router=name, instance=instance_of(settings, name), now_us=wall_clock_us)
+    strict = [each for handler in router.handlers if handler.order == "strict" for each in handler.names]
+    state = await PostgresState.open(
+        pool, router=name, instance=instance_of(settings, name), now_us=wall_clock_us, strict=strict
+    )
     held.push_async_callback(state.close)
     store = await open_store(settings, name, held)
     subscription = KafkaSubscription(cluster, membership_of(settings, name), now_us=wall_clock_us, places=state.places)

@@ -1,6 +1,7 @@
 """What the processes of every engine have in common: their locks, their sockets, their end."""
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
@@ -14,7 +15,9 @@ from gateway.admin.worker import WorkerMetrics
 from gateway.api import Router
 from gateway.config.settings import Settings
 from gateway.core.errors import PoisonedError
+from gateway.core.event import Event
 from gateway.handle.equipment import Ports, WorkerSettings
+from gateway.handle.fetching import Outside
 from gateway.handle.meter import RouterSample
 from gateway.handle.pump import Worker
 from gateway.keep.sqlite.connection import FileLock
@@ -22,6 +25,7 @@ from gateway.process import operations
 from gateway.process.control import ControlServer
 from gateway.process.runtime import control_path, make_runtime_folder
 from gateway.receive.app import EdgeOptions
+from gateway.receive.quarantined import Bounds
 
 
 def own_role(settings: Settings, role: str) -> FileLock:
@@ -41,10 +45,19 @@ def edge_options(settings: Settings) -> EdgeOptions:
         max_buffered=settings.server.max_buffered,
         max_buffered_per_client=settings.server.max_buffered_per_client,
         rejections=settings.log.path,
+        kept=settings.log.path,
+        failed_rate=settings.server.failed_rate,
+        quarantine={
+            source.name: Bounds(source.quarantine.max_bytes, source.quarantine.max_age)
+            for source in settings.sources
+            if source.quarantine is not None
+        },
     )
 
 
-def worker_of(router: Router, ports: Ports, settings: Settings, concurrency: int) -> tuple[Worker, WorkerMetrics]:
+def worker_of(
+    router: Router, ports: Ports, settings: Settings, concurrency: int, outside: Outside
+) -> tuple[Worker, WorkerMetrics]:
     """Return the worker of one router, and its metrics."""
 
     def sample() -> RouterSample:
@@ -55,9 +68,20 @@ def worker_of(router: Router, ports: Ports, settings: Settings, concurrency: int
         concurrency=concurrency,
         marks=settings.store.marks,
         conflicts={source.name: source.options.on_conflict for source in settings.sources},
+        contracts=contracts_of(settings),
+        outside=outside,
     )
     worker = Worker(router, ports, metrics, settings=chosen)
     return worker, metrics
+
+
+def contracts_of(settings: Settings) -> Mapping[str, Callable[[Event], str]]:
+    """Return, for each source that requires something, what tells what an event breaks."""
+    requiring = [source for source in settings.sources if source.require]
+    if not requiring:  # what reads schemas takes 8 MiB
+        return {}
+    contracts = importlib.import_module("gateway.handle.contracts")
+    return {source.name: contracts.Contract(source.require).broken for source in requiring}
 
 
 async def drain_when(drain: asyncio.Event, end: Callable[[float], Awaitable[None]], seconds: float) -> None:

@@ -13,7 +13,9 @@ from gateway.keep.sqlite.log import SqliteLog
 from gateway.keep.sqlite.options import LogOptions
 from gateway.keep.sqlite.reader import SqliteReader
 from gateway.keep.sqlite.schema import FILE_NAME, STATE_FOLDER
+from gateway.keep.sqlite.spooled import SpooledRows
 from gateway.keep.sqlite.state import LogPlace, SqliteState, register
+from gateway.receive.relay import Primary
 from gateway.receive.spool import Spool
 from gateway.wiring.running import ended
 
@@ -83,7 +85,10 @@ async def _open(
     woken.append(waiting.wake)
     patience = {name: source.deadline * _PATIENCE for name, source in compiled.items()}
     old = (await waiting.backlog()).events
-    spool = Spool(primary, log, waiting, patience=patience, old=old, check=primary.check)
+    rows = SpooledRows(folder, SqliteReader(folder / FILE_NAME))
+    held.push_async_callback(rows.close)
+    front = Primary(log=primary, patience=patience, check=primary.check, place=primary.partition)
+    spool = Spool(front, log, waiting, rows, old=old)
     held.push_async_callback(spool.close)
     held.push_async_callback(ended, asyncio.create_task(spool.relay()))
     return spool

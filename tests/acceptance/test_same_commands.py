@@ -142,6 +142,11 @@ def what_is_told(story: Story) -> None:
     story.note("dead show", "dead", "show", "ledger", story.number())
     story.note("routers", "routers", "list")
     story.note("sources", "sources", "list")
+    story.note("schema", "contracts", "infer", "stripe", "--type", "invoice.*")
+    story.note("schema of nothing", "contracts", "infer", "github")
+    (story.desk / "schema.json").write_text('{"properties": {"data": {"required": ["objekt"]}}}')
+    story.note("contract", "contracts", "check", "stripe", "--schema", "schema.json", "--limit", "3")
+    story.note("no contract", "contracts", "check", "stripe")
     story.note("count", "replay", "--router", "ledger", "--dry-run", "--type", "invoice.paid")
 
 
@@ -149,6 +154,7 @@ def what_is_refused(story: Story) -> None:
     story.note("no such event", "events", "show", "stripe", "evt_nowhere")
     story.note("no such dead letter", "dead", "show", "ledger", "999999")
     story.note("no such copy", "events", "show", "stripe", "evt_done", "--copy", "2")
+    story.note("no such handler", "replay", "--router", "ledger", "--handler", "recrod")
     story.note("no such router", "routers", "pause", "nobody")
     story.note("forgetting a stranger", "routers", "forget", "nobody", "--yes")
     story.note("forgetting what runs", "routers", "forget", "ledger", "--yes")

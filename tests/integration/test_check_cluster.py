@@ -186,6 +186,22 @@ def test_a_folder_for_the_spool_that_holds_nothing_is_told(run, old, new):
     assert found["spool"]["remedy"]
 
 
+def test_what_the_spool_set_aside_is_named(run):
+    configured(run, bootstrap=nobody(), dsn=of_nobody())
+    aside = run.folder / "var/spool/1/set-aside"
+    aside.mkdir(parents=True)
+    for name in ("7.head", "7.body", "9.body", "9.head"):
+        (aside / name).write_bytes(b"")
+
+    _, found = checked(run)
+
+    assert found["spool set-aside"]["state"] == "warning"
+    assert (
+        found["spool set-aside"]["detail"] == "var/spool/1/set-aside has 2 acknowledged events that could not be read"
+    )
+    assert found["spool"]["state"] == "ok"
+
+
 def test_a_spool_in_memory_is_warned_of(run, monkeypatch):
     configured(run, bootstrap=nobody(), dsn=of_nobody())
     mounts = run.folder / "mounts"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.errors import Unavailable
 from gateway.keep.ports import Filter, Replay
 from gateway.keep.postgres import state_reader
 from gateway.keep.postgres.connection import Pool, connect, open_pool
@@ -98,3 +99,38 @@ async def test_a_router_runs_where_a_worker_was_seen_lately(pool: Pool, connecti
 async def test_a_router_that_was_never_registered_has_no_numbers(connection: Connection) -> None:
     assert state_reader.summary(connection, "nobody") == state_reader.StateSummary()
     assert state_reader.routers(connection) == ["billing"]
+
+
+async def test_a_replay_that_is_done_says_how_many_it_handed_out(pool: Pool, connection: Connection) -> None:
+    worker = await a_worker(pool)
+    await worker.replays.save(replace(ORDERED, handed=12, state="done"))
+    answers = list(followed(connection, "billing", ORDERED))
+    await worker.close()
+
+    assert answers == [("result", {"id": "r1", "state": "done", "handed": 12, "total": 10})]
+
+
+async def test_gaps_of_a_router_outlive_its_worker_and_count_once(pool: Pool, connection: Connection) -> None:
+    worker = await a_worker(pool)
+    for events in (3, 5):
+        worker.places.note_gap(7, 10, events)
+        await worker.places.flush()
+    worker.places.note_gap(8, 0, 2)
+    await worker.places.flush()
+    await worker.close()
+
+    assert state_reader.summary(connection, "billing").gap == 7
+    assert state_reader.gaps(connection, "billing") == {7: 15, 8: 2}
+
+
+async def test_a_gap_that_cannot_be_written_is_kept_for_later(pool: Pool, connection: Connection) -> None:
+    worker = await a_worker(pool)
+    worker.places.note_gap(7, 10, 3)
+    patience, worker.places._asker.seconds = worker.places._asker.seconds, 0.0
+    with pytest.raises(Unavailable):
+        await worker.places.flush()
+    worker.places._asker.seconds = patience
+    await worker.places.flush()
+    await worker.close()
+
+    assert state_reader.summary(connection, "billing").gap == 3

@@ -129,6 +129,14 @@ async def test_an_odd_body_that_is_not_verified_is_just_unverified(github, body)
         assert running.log.stored == []
 
 
+@pytest.mark.parametrize("name", ["X-SIGNATURE", "X-Signature", "x-sIgNaTuRe"])
+async def test_header_names_may_be_in_any_case(name):
+    async with running_edge() as running:
+        answer = await running.ask(raw_request(signed=False, headers=[(name, SIGNED[1])]))
+
+        assert (answer.status, answer.word) == (200, "accepted")
+
+
 async def test_trailers_do_not_join_the_headers():
     chunked = b"%x\r\n%s\r\n0\r\nx-signature: %s\r\n\r\n" % (len(BODY), BODY, SIGNED[1].encode())
     request = raw_request(chunked, signed=False, length=False, headers=[("transfer-encoding", "chunked")])

@@ -135,10 +135,12 @@ async def test_what_retention_took_before_it_was_read_is_counted_and_said(
         await readers.topic.put(*range(10))
         await readers.topic.commit({0: 2})
         await readers.topic.delete_before(6)
-        reader = readers.open()
+        places = KeptPlaces()
+        reader = readers.open(places=places)
 
         assert ids(await collect(reader.subscription, 4)) == names(6, 7, 8, 9)
         assert (await reader.subscription.backlog()).gap_events == 4
+        await until(lambda: places.gaps == {(readers.topic.partitions[0], 1): 4})
         assert ("subscription.gap", logging.ERROR) in [(one.message, one.levelno) for one in caplog.records]
         await readers.topic.until_committed({0: 6})  # so that the next start does not count it again
 

@@ -317,3 +317,42 @@ async def test_row_of_a_newer_gateway_stays_and_others_are_handed_out(
         assert await due_places(worker) == []
         assert worker.parking.parked() == 2
     assert [record.message for record in caplog.records] == ["parking.unreadable"]
+
+
+async def test_a_worker_that_takes_partitions_knows_what_killed_others(migrated_database: str) -> None:
+    pair = pair_of(0)
+    async with two_workers(migrated_database, (0,), ()) as (dead, heir):
+        for _ in range(3):
+            await dead.state.blame.crashed(mark_key(pair))
+        before = heir.state.blame.crashes(mark_key(pair))
+
+        await heir.parking.take([0])
+
+        assert (before, heir.state.blame.crashes(mark_key(pair))) == (0, 3)
+
+
+async def test_only_the_lanes_of_strict_handlers_are_known_and_all_rows_counted(migrated_database: str) -> None:
+    strict = replace(pair_of(0, 3), handler="strict")
+    async with worker_in(migrated_database, partitions=()) as before:
+        await before.parking.park(pair_of(0, 1), due_us=FAR_US, error="")
+        await before.parking.park(strict, due_us=FAR_US, error="")
+
+        async with worker_in(migrated_database, instance="there", strict=("strict",)) as worker:
+            assert (worker.parking.holds("strict", "cus_1"), worker.parking.holds("record", "cus_1")) == (1, 0)
+            assert worker.parking.parked() == 2
+            await worker.parking.hold(replace(pair_of(0, 4), handler="strict"))
+            assert worker.parking.holds("strict", "cus_1") == 2
+            await before.parking.park(pair_of(0, 5, key="cus_2"), due_us=FAR_US, error="")
+            await eventually(lambda: worker.parking.parked() == 4)
+
+
+async def test_pairs_of_relaxed_handlers_are_handed_out_though_their_lanes_are_not_known(
+    migrated_database: str,
+) -> None:
+    async with worker_in(migrated_database, strict=()) as worker:
+        await worker.parking.park(pair_of(0), due_us=0, error="")
+
+        (pair,) = await worker.parking.due(FAR_US, 10)
+        await worker.parking.settle(pair)
+
+        assert worker.parking.parked() == 0

@@ -1,5 +1,7 @@
 """The rigs that other tests stand on: real servers that can be broken and mended, and none left behind."""
 
+import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from deploy.local.postgres import check_entry
 from deploy.local.processes import Server, ServerError, free_ports
 from tests.kafka_rig import Kafka, KafkaCluster, create_topics
 from tests.postgres_rig import PASSWORD, PostgresServer
@@ -224,3 +227,14 @@ class TestPostgres:
 
         with pytest.raises(psycopg.OperationalError):
             connection.execute("select 1")
+
+
+def test_a_folder_that_the_servers_user_cannot_enter_is_named_with_the_remedy(tmp_path: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    closed, data = tmp_path / "closed", tmp_path / "closed" / "data"
+    data.mkdir(parents=True)
+    closed.chmod(0o700)
+
+    check_entry(data, (os.geteuid(), os.getegid()))
+    with pytest.raises(ServerError, match=r"user nobody, .* may not enter .*; run this as another user .* chmod o[+]x"):
+        check_entry(data, (nobody.pw_uid, nobody.pw_gid))

@@ -12,7 +12,7 @@ from gateway.keep.sqlite.options import wall_us
 from tests.edge import DecidedLog
 from tests.kafka_simulation import Fate, SimulatedCluster
 from tests.log_builders import make_event, until
-from tests.spool_rig import NEVER, SOON, ids_in, keyed, log_on_kafka, opened, relay_into, relaying
+from tests.spool_rig import NEVER, SOON, ids_in, keyed, log_on_kafka, opened, relay_into, relaying, set_primary
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ async def test_what_fails_in_the_log_takes_what_waits_behind_it_into_the_spool_i
 ) -> None:
     cluster = SimulatedCluster()
     async with log_on_kafka(cluster, batch_bytes=100) as log, opened(tmp_path, primary) as rig:
-        rig.spool._primary = log
+        set_primary(rig, log)
         cluster.fates = [Fate.REFUSED]
 
         await rig.append(*keyed("evt_1", "evt_2"))
@@ -108,7 +108,7 @@ async def test_a_relay_that_meets_what_the_log_cannot_take_stays_there_and_says_
 async def test_a_relay_that_cannot_read_the_spool_says_so_and_goes_on(
     tmp_path: Path, primary: DecidedLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.receive.spool._STUCK_PAUSE", 0.01)
+    monkeypatch.setattr("gateway.receive.relay._STUCK_PAUSE", 0.01)
     primary.refuses = "log_down"
     async with opened(tmp_path, primary) as rig:
         await rig.append(*keyed("evt_1"))

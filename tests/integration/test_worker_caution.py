@@ -97,6 +97,49 @@ async def test_a_pair_that_crashed_three_times_alone_is_a_dead_letter_and_its_ne
     assert rig.meter.runs["h", "crashed"] == 1
 
 
+class CleanBlame(UncleanBlame):
+    """Blame as a worker finds it whose neighbours died, and it did not."""
+
+    def unclean(self) -> bool:
+        return False
+
+
+async def test_a_worker_that_follows_none_does_not_run_what_killed_others_three_times() -> None:
+    culprit, suspect = make_event(1), make_event(2)
+    seen: list[str] = []
+
+    async def handle(event: Event, ctx: Context) -> None:
+        seen.append(event.id)
+
+    blame = CleanBlame({culprit.dedupe_key: 3, suspect.dedupe_key: 2})
+    async with working(router_of(handle), blame=blame) as rig:
+        rig.put(culprit, suspect)
+        await rig.until_committed()
+        [letter] = await rig.dead()
+
+    assert seen == ["evt_2"]
+    assert (letter.pair.event.id, letter.reason) == ("evt_1", "crashed")
+    assert not blame.alone
+
+
+async def test_what_was_parked_runs_though_old_crashes_are_remembered() -> None:
+    event, tries = make_event(1), 0
+    blame = CleanBlame()
+
+    async def handle(event: Event, ctx: Context) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise Retry(after=30.0)
+
+    async with working(router_of(handle, retry=Backoff()), blame=blame) as rig:
+        rig.put(event)
+        await rig.until(rig.state.parking.parked)
+        blame.counts[event.dedupe_key] = 3
+        rig.clock.forward(31.0)
+        await rig.until(lambda: tries == 2)
+
+
 class LateSubscription:
     """A subscription whose partition comes when told; `fetched` counts reads of nothing, `asked` the others."""
 

@@ -39,6 +39,10 @@ async def uses(event: Event, ctx: Context) -> None:
     ctx.attempt = 2  # E: misc
     await ctx.tx.execute("insert into t values (?)", [event.id])  # E: arg-type
     ctx.tx.execute("delete from t")  # E: unused-coroutine
+    ctx.fetch()  # E: unused-coroutine
+    await ctx.fetch(event)  # E: arg-type
+    await ctx.post("https://a.example/", {event.id})  # E: arg-type
+    (await ctx.fetch()).status = 200  # E: misc
     raise Retry(after="soon")  # E: arg-type
 
 

@@ -4,8 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway import Backoff, Context, Event, GiveUp, Retry, Router
-from gateway.testing import Memory, Result, make_event, received, run
+from gateway import (
+    Answer,
+    AnswerError,
+    Backoff,
+    Context,
+    Event,
+    GiveUp,
+    NotFoundError,
+    OutgoingError,
+    Retry,
+    Router,
+)
+from gateway.testing import Answers, Memory, Result, make_event, received, run
 
 
 class Client:
@@ -57,6 +68,21 @@ async def every_option(event: Event, ctx: Context) -> None:
     raise Retry(after=60)
 
 
+@router.on("*", name="asks")
+async def asks(event: Event, ctx: Context) -> None:
+    try:
+        answer: Answer = await ctx.fetch()
+        invoice: dict[str, int] = (await ctx.fetch("/v1/invoices/in_1")).json()
+    except NotFoundError as error:
+        raise GiveUp(f"gone: {error.status}") from error
+    except (AnswerError, OutgoingError) as error:
+        raise Retry(after=60, reason=str(error)) from error
+    body: bytes = answer.body
+    await ctx.post("https://a.example/", body, headers={"x-id": answer.headers["x-id"]})
+    status: int = (await ctx.post("https://a.example/", {"ids": [invoice]}, private=True)).status
+    ctx.log.info("posted", extra={"status": status})
+
+
 # The decorator keeps the function's own type, so that it can be called in a test of its own.
 async def call_directly(event: Event, ctx: Context) -> None:
     await plain(event, ctx)
@@ -65,6 +91,7 @@ async def call_directly(event: Event, ctx: Context) -> None:
 async def test_of_an_author() -> None:
     async with Memory(router) as memory:
         results: list[Result] = await run(router, make_event(body={"id": "in_1"}), store=memory)
+        await run(router, make_event(), answers=Answers({"https://a.example/": (500, {"id": 1})}, named="/{json:id}"))
         await memory.rows("select id from t")
     assert results[0].outcome == "done"
     assert [handler.name for handler in router.match(received("stripe", b"{}")[0])]

@@ -53,6 +53,12 @@ class Bridge:
         if self._places is not None:
             tell(self._loop, lambda: self._save(positions))
 
+    def note_gap(self, partition: int, after: int, events: int) -> None:
+        """Pass on to the store what the log let go before it was handled."""
+        places = self._places
+        if places is not None:
+            tell(self._loop, lambda: places.note_gap(partition, after, events))
+
     def _save(self, positions: Mapping[int, int]) -> None:
         if self._places is not None:
             self._places.save(positions)

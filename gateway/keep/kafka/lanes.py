@@ -160,6 +160,11 @@ class Lanes:
             raise Unavailable("log_down")
         return lanes[zlib.crc32(key) % len(lanes)]
 
+    def number(self, topic: str, key: bytes) -> int | None:
+        """Return the partition of a record with that key, None while the topic is unknown."""
+        lanes = self._topics.get(topic)
+        return None if lanes is None else zlib.crc32(key) % len(lanes)
+
     def enqueue(self, placed: Sequence[tuple[Lane, Entry]]) -> None:
         """Take all entries, or none.
 
@@ -203,6 +208,11 @@ class Lanes:
         if since is None:
             return "up"
         return "degraded" if self._last_written > since else "down"
+
+    def refusing(self) -> frozenset[str]:
+        """Return the topics that have a partition which takes nothing."""
+        opened = ((lane.breaker.opened_at, topic) for topic, lanes in self._topics.items() for lane in lanes)
+        return frozenset(topic for since, topic in opened if since is not None)
 
     # What the keeper does.
 

@@ -8,12 +8,13 @@ its next copy is appended again under the same dedupe key. The handlers' marks a
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.errors import TooLargeError, Unavailable
 from gateway.core.event import Event
 from gateway.keep.copies import CONFLICT
+from gateway.keep.envelope import record_key
 from gateway.keep.kafka.driver import Driver
 from gateway.keep.kafka.flights import BATCH_BYTES, Flight, Flights, new_flight
 from gateway.keep.kafka.keeping import Keeper, KeeperTimes
@@ -91,6 +92,11 @@ class KafkaLog:
             TooLargeError: it will not.
         """
         self._check_size(new_flight(event, self._loop.create_future(), self, conflict=True))
+
+    def partition(self, event: Event) -> int | None:
+        """Return in which partition of its source's topic an event goes; None while that is unknown."""
+        destination = self._destinations.get(event.source)
+        return None if destination is None else self._lanes.number(destination.topic, record_key(event))
 
     def append(self, events: Sequence[Event]) -> Sequence["Future[Appended]"]:
         """Enqueue `events` and return at once, one future an event; call it on the event loop's thread.
@@ -177,7 +183,13 @@ class KafkaLog:
             oldest_seconds=0.0,
             queued_events=lanes.queued_events,
             queued_bytes=lanes.queued_bytes,
+            lacking=() if state == "down" else self._of_topics(self._keeper.missing),
+            hampered=self._of_topics(lanes.refusing()) if state == "degraded" else (),
         )
+
+    def _of_topics(self, topics: Collection[str]) -> tuple[str, ...]:
+        """Return the sources whose events go to one of `topics`."""
+        return tuple(source for source, place in self._destinations.items() if place.topic in topics)
 
     async def close(self) -> None:
         """Finish what is enqueued, within a deadline, then let the cluster go. A second call waits for the first."""

@@ -27,7 +27,7 @@ class BeyondEndError(Exception):
 
 
 class Places(Protocol):
-    """The copy of a router's positions that the store keeps: last finished offsets, by partition number."""
+    """The copy of a router's positions that the store keeps: last finished offsets, by partition number; its gaps."""
 
     async def load(self) -> Mapping[int, int]:
         """Return all that is kept.
@@ -39,6 +39,10 @@ class Places(Protocol):
 
     def save(self, positions: Mapping[int, int]) -> None:
         """Note that these are finished; best effort, a few seconds late."""
+        ...
+
+    def note_gap(self, partition: int, after: int, events: int) -> None:
+        """Note that retention removed `events` after the finished offset `after`; as `save`. Twice counts once."""
         ...
 
 

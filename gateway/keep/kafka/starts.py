@@ -86,6 +86,7 @@ class Starts:
             _log.error("subscription.position_lost", extra=self._about(**where))
         if start.gap:
             _log.error("subscription.gap", extra=self._about(events=start.gap, **where))
+            self._bridge.note_gap(partition, start.offset - start.gap - 1, start.gap)
 
     def _about(self, **more: object) -> dict[str, object]:
         return {"router": self._router, **more}

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.core.event import Event
+from gateway.keep.bounds import Bound
 from gateway.keep.ports import Position, Stored
 from gateway.keep.postgres.connection import Pool, reaching
 from gateway.keep.postgres.pair_rows import storable
 
 # Longer than any id, type or key of ours in UTF-8: a stranger's record must not be too much for an index.
 _LONGEST = 1020
-_CATCH_UP = 2.0
+_PACE = 2.0
 _LOCK = 0x77686F6F6B  # an advisory lock is a number that all agree on
 
 _COLUMNS = (
@@ -44,7 +45,7 @@ class PostgresIndex:
     def __init__(self, pool: Pool, *, steady: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._steady = steady
-        self._expired: tuple[int, float] | None = None
+        self._expired: Bound | None = None
 
     async def write(self, batch: Sequence[Stored]) -> None:
         """Write down a batch, durably; one written before is left as it is.
@@ -77,11 +78,9 @@ class PostgresIndex:
                     row: Any = await (await connection.execute(_OLDEST)).fetchone()
             if row[0] is None:
                 return None
-            self._expired = (min(before_us, row[0]), now)
-        bound_us, then = self._expired
-        bound_us = max(bound_us, min(before_us, bound_us + int((now - then) * 1e6 * _CATCH_UP)))
-        self._expired = (bound_us, now)
-        return min(bound_us, before_us)
+            self._expired = Bound(min(before_us, row[0]), before_us, now)
+        self._expired = self._expired.advance(before_us, now, pace=_PACE)
+        return self._expired.removable_us
 
     async def _run(self, sql: str, values: list[Any]) -> int:
         with reaching():

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from asyncio import Future
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,12 @@ _REST = 10
 _REVISIONS = "select partition, revision from gateway.revision where router = %s and partition = any(%s::bigint[])"
 _LANES = (
     "select partition, handler, key, count(*) from gateway.parked"
-    " where router = %s and partition = any(%s::bigint[]) group by partition, handler, key"
+    " where router = %s and partition = any(%s::bigint[]) and (%s::text[] is null or handler = any(%s::text[]))"
+    " group by partition, handler, key"
+)
+_PARKED = (
+    "select partition, count(*) from gateway.parked"
+    " where router = %s and partition = any(%s::bigint[]) group by partition"
 )
 _DEAD = (
     "select partition, count(*) from gateway.dead"
@@ -58,18 +63,31 @@ _TAKEN = (
 
 
 class PostgresParking:
-    """The parked pairs of one router. `retried` is told the keys of the dead letters that are to run again."""
+    """The parked pairs of one router.
+
+    `retried` is told the keys of the dead letters that run again; `learn` is awaited before partitions are taken.
+    `holds` is right for the handlers of these `strict` names, None for all, and 0 for others.
+    """
 
     def __init__(
-        self, asker: Asker, *, router: str, now_us: Callable[[], int], retried: Callable[[Sequence[MarkKey]], None]
+        self,
+        asker: Asker,
+        *,
+        router: str,
+        now_us: Callable[[], int],
+        retried: Callable[[Sequence[MarkKey]], None],
+        strict: Collection[str] | None = None,
+        learn: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._asker = asker
         self._router = router
         self._now_us = now_us
         self._retried = retried
+        self._learn = learn
         self._group: Group[PairChange] = Group(asker, self._write, lambda change: change.size)
         self._letters = dead_letters.DeadLetters(asker, router=router, now_us=now_us, told=self._apply)
-        self._counts = Counts()
+        self._strict = None if strict is None else frozenset(strict)
+        self._counts = Counts(self._strict)
         self._coming: Counter[tuple[str, str]] = Counter()
         self._handed: dict[int, int] = {}
         # A partition is not read while a change of ours is under way: nobody could tell whether it is in what was read.
@@ -83,6 +101,8 @@ class PostgresParking:
         Raises:
             Unavailable: it cannot be known now; nothing was taken.
         """
+        if self._learn is not None:
+            await self._learn()
         async with self._alone:
             wanted = [number for number in partitions if number not in self._counts.places]
             if wanted:
@@ -136,7 +156,7 @@ class PostgresParking:
 
     async def due(self, now_us: int, limit: int) -> Sequence[Pair]:
         """Return pairs whose time has come, each once until it is parked again; after a restart they come anew."""
-        places = {number: place for number, place in self._counts.places.items() if place.lanes}
+        places = {number: place for number, place in self._counts.places.items() if place.parked}
         if not places:
             return ()
         values = {
@@ -225,24 +245,30 @@ class PostgresParking:
 
     async def _read(self, partitions: Sequence[int]) -> None:
         before = {number: self._counts.places.get(number) for number in partitions}
-        places = await self._asker.ask(partial(_places, self._router, partitions))
+        places = await self._asker.ask(partial(_places, self._router, partitions, self._strict))
         for partition, place in places.items():
             if self._counts.places.get(partition) is before[partition]:  # else it left meanwhile
                 self._counts.take(partition, place)
 
 
-async def _places(router: str, partitions: Sequence[int], connection: Connection) -> Mapping[int, Place]:
+async def _places(
+    router: str, partitions: Sequence[int], strict: Collection[str] | None, connection: Connection
+) -> Mapping[int, Place]:
     """Return what is known of the partitions at one moment."""
     values = [router, list(partitions)]
+    names = None if strict is None else list(strict)
     async with connection.pipeline():
         await connection.execute("begin isolation level repeatable read, read only")
-        revisions, lanes, dead = [
-            await connection.execute(sql, values, prepare=False) for sql in (_REVISIONS, _LANES, _DEAD)
+        revisions, parked, dead = [
+            await connection.execute(sql, values, prepare=False) for sql in (_REVISIONS, _PARKED, _DEAD)
         ]
+        lanes = await connection.execute(_LANES, [*values, names, names], prepare=False)
         await connection.execute("commit")
     places = {partition: Place() for partition in partitions}
     for partition, revision in await revisions.fetchall():
         places[partition] = Place(revision)
+    for partition, rows in await parked.fetchall():
+        places[partition].parked = rows
     for *where, rows in await lanes.fetchall():
         lane = Lane(*where)
         places[lane.partition].lanes[lane.handler, lane.key] = rows

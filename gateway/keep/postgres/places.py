@@ -1,4 +1,4 @@
-"""Copies of one router's positions: by them it goes on when the log's own notes of them are lost."""
+"""Copies of one router's positions: by them it goes on when the log's own notes of them are lost. And its gaps."""
 
 from collections.abc import Mapping
 
@@ -13,6 +13,13 @@ SAVE = (
     ' set "offset" = excluded."offset" where excluded."offset" > c."offset"'
 )
 
+_SAVE_GAPS = (
+    "insert into gateway.gap as k (router, partition, after, events)"
+    " select %s, g.* from unnest(%s::bigint[], %s::bigint[], %s::bigint[]) as g (partition, after, events)"
+    " order by g.partition, g.after on conflict (router, partition, after) do update"
+    " set events = greatest(k.events, excluded.events)"
+)
+
 
 class PostgresPlaces:
     """Positions by partition number: the offset up to and including which all has a durable outcome."""
@@ -21,6 +28,7 @@ class PostgresPlaces:
         self._asker = asker
         self._router = router
         self._unsaved: dict[int, int] = {}
+        self._gaps: dict[tuple[int, int], int] = {}
 
     async def load(self) -> Mapping[int, int]:
         """Return the copies.
@@ -42,22 +50,32 @@ class PostgresPlaces:
         for partition, offset in positions.items():
             self._unsaved[partition] = max(offset, self._unsaved.get(partition, offset))
 
+    def note_gap(self, partition: int, after: int, events: int) -> None:
+        """Note that retention removed `events` after the finished offset `after`; written as positions are."""
+        self._gaps[partition, after] = max(events, self._gaps.get((partition, after), 0))
+
     async def flush(self) -> None:
         """Write what was noted.
 
         Raises:
             Unavailable: it cannot be written now; it is kept for the next time.
         """
-        if not self._unsaved:
+        if not self._unsaved and not self._gaps:
             return
         unsaved, self._unsaved = self._unsaved, {}
-        values = [self._router, list(unsaved), list(unsaved.values())]
+        gaps, self._gaps = self._gaps, {}
 
         async def work(connection: Connection) -> None:
-            await connection.execute(SAVE, values)
+            if gaps:
+                rows = [(*where, events) for where, events in gaps.items()]
+                await connection.execute(_SAVE_GAPS, [self._router, *map(list, zip(*rows, strict=True))])
+            if unsaved:
+                await connection.execute(SAVE, [self._router, list(unsaved), list(unsaved.values())])
 
         try:
             await self._asker.ask(work)
         except Unavailable:
             self.save(unsaved)
+            for (partition, after), events in gaps.items():
+                self.note_gap(partition, after, events)
             raise

@@ -16,7 +16,7 @@ _SLICE = 5000
 # The log is asked for its ends in between, and another worker waits for that.
 _BEGIN_SECONDS = 120.0
 _BEGIN_LIMIT = f"set local statement_timeout = '{_BEGIN_SECONDS:.0f}s'"
-_TABLES = ("parked", "dead", "replay", "running", "crash", "revision", "cursor", "worker")
+_TABLES = ("parked", "dead", "replay", "running", "crash", "revision", "cursor", "gap", "worker")
 _OF_HANDLERS = ("mark", "guard")
 
 

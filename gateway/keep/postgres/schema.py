@@ -5,11 +5,17 @@ Times are microseconds since the epoch. Texts that come from senders (`key`, `ev
 what Postgres cannot hold of them is replaced, and the exact event stands in `head` and `body`. In `event` they are
 their exact bytes. `seq` there is the order of insertion, in which one who follows it sees every row.
 An offset in `cursor` means that all up to and including it has a durable outcome. `revision` counts the changes of a
-partition's rows in `parked` and `dead`; its row is their lock.
+partition's rows in `parked` and `dead`; its row is their lock. A row of `gap` tells how many events after the finished
+offset `after` the log let go before the router had them.
 """
 
+_PAIR = """handler text not null, dedupe_key bytea not null, replay text not null,
+        key text not null, partition bigint not null, "offset" bigint not null,
+        attempt integer not null, replay_id text not null, new_keys boolean not null,
+        first_failed_us bigint, error text not null, head bytea not null, body bytea not null,"""
+
 MIGRATIONS: tuple[str, ...] = (
-    """
+    f"""
     create table gateway.handler (
         id integer generated always as identity primary key,
         router text not null, name text not null, unique (router, name)
@@ -41,10 +47,7 @@ MIGRATIONS: tuple[str, ...] = (
     create table gateway.parked (
         id bigint generated always as identity primary key,
         router text not null,
-        handler text not null, dedupe_key bytea not null, replay text not null,
-        key text not null, partition bigint not null, "offset" bigint not null,
-        attempt integer not null, replay_id text not null, new_keys boolean not null,
-        first_failed_us bigint, error text not null, head bytea not null, body bytea not null,
+        {_PAIR}
         due_us bigint, at_us bigint not null,
         unique (dedupe_key, router, handler, replay, partition)
     );
@@ -58,10 +61,7 @@ MIGRATIONS: tuple[str, ...] = (
     create table gateway.dead (
         id bigint generated always as identity primary key,
         router text not null,
-        handler text not null, dedupe_key bytea not null, replay text not null,
-        key text not null, partition bigint not null, "offset" bigint not null,
-        attempt integer not null, replay_id text not null, new_keys boolean not null,
-        first_failed_us bigint, error text not null, head bytea not null, body bytea not null,
+        {_PAIR}
         source text not null, event_id text not null, type text not null,
         reason text not null, trace text not null, died_us bigint not null,
         unique (dedupe_key, router, handler, replay)
@@ -99,5 +99,11 @@ MIGRATIONS: tuple[str, ...] = (
     create index event_source on gateway.event (source, received_us);
     create index event_type on gateway.event (type, received_us);
     create index event_key on gateway.event (key, received_us);
+    """,
+    """
+    create table gateway.gap (
+        router text not null, partition bigint not null, after bigint not null, events bigint not null,
+        primary key (router, partition, after)
+    );
     """,
 )

@@ -6,7 +6,7 @@ answers `Unavailable`, and goes on by itself when it is back.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Self
 
@@ -35,9 +35,24 @@ class PostgresState:
         places: the copies of the router's positions.
     """
 
-    def __init__(self, asker: Asker, *, router: str, instance: str, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        *,
+        router: str,
+        instance: str,
+        now_us: Callable[[], int],
+        strict: Collection[str] | None = None,
+    ) -> None:
         self.blame = PostgresBlame(asker, router=router, instance=instance)
-        self.parking = PostgresParking(asker, router=router, now_us=now_us, retried=self.blame.forget)
+        self.parking = PostgresParking(
+            asker,
+            router=router,
+            now_us=now_us,
+            retried=self.blame.forget,
+            strict=strict,
+            learn=self.blame.refresh,  # the one to blame for a crash elsewhere may be among what comes
+        )
         self.replays = PostgresReplays(asker, router=router, instance=instance)
         self.pausing = PostgresPausing(asker, router=router)
         self.places = PostgresPlaces(asker, router=router)
@@ -48,7 +63,14 @@ class PostgresState:
 
     @classmethod
     async def open(
-        cls, pool: Pool, *, router: str, instance: str, now_us: Callable[[], int], seconds: float = ASK_SECONDS
+        cls,
+        pool: Pool,
+        *,
+        router: str,
+        instance: str,
+        now_us: Callable[[], int],
+        strict: Collection[str] | None = None,
+        seconds: float = ASK_SECONDS,
     ) -> Self:
         """Be a worker of a registered router.
 
@@ -57,6 +79,7 @@ class PostgresState:
             router: the router's name.
             instance: this worker's place, the same after a restart, and no other worker's.
             now_us: the wall clock, for times of parking and death.
+            strict: the names of the handlers that ask `parking.holds`, None for all.
             seconds: how long each question to the server may take.
 
         Raises:
@@ -64,7 +87,7 @@ class PostgresState:
         """
         if not await registered(pool, router, seconds=seconds):
             raise DependencyError(f"router {router} has no position in the log; start it with `gateway work`")
-        state = cls(Asker(pool, seconds=seconds), router=router, instance=instance, now_us=now_us)
+        state = cls(Asker(pool, seconds=seconds), router=router, instance=instance, now_us=now_us, strict=strict)
         try:
             await state.blame.take_over()
             await state.pausing.refresh()

@@ -19,6 +19,7 @@ _SUMMARY = f"""
     select paused,
         (select count(*) from gateway.parked where router = name),
         (select count(*) from gateway.dead where router = name),
+        (select coalesce(sum(events), 0)::bigint from gateway.gap where router = name),
         exists (select 1 from gateway.worker where router = name
             and seen_us > extract(epoch from clock_timestamp() - interval '{PRESENCE_SECONDS} s') * 1000000)
     from gateway.router where name = %s
@@ -52,11 +53,15 @@ _OLDEST = """
 
 @dataclass(frozen=True, slots=True)
 class StateSummary:
-    """One router's numbers: `paused` is the cause or empty, `running` whether a worker was seen just now."""
+    """One router's numbers: `paused` is the cause or empty, `running` whether a worker was seen just now.
+
+    `gap` is how many events the log let go before the router had them, as far as its workers came upon it.
+    """
 
     registered: bool = False
     parked: int = 0
     dead: int = 0
+    gap: int = 0
     paused: str = ""
     running: bool = False
 
@@ -68,8 +73,8 @@ def routers(connection: Connection) -> Sequence[str]:
 
 def summary(connection: Connection, router: str) -> StateSummary:
     """Return the numbers of a router; one that is not registered has none."""
-    for paused, parked, dead, running in ask(connection, _SUMMARY, (router,)):
-        return StateSummary(registered=True, parked=parked, dead=dead, paused=paused, running=running)
+    for paused, parked, dead, gap, running in ask(connection, _SUMMARY, (router,)):
+        return StateSummary(registered=True, parked=parked, dead=dead, gap=gap, paused=paused, running=running)
     return StateSummary()
 
 
@@ -77,6 +82,12 @@ def cursors(connection: Connection, router: str) -> Mapping[int, int]:
     """Return the last handled offset of each partition that the router has begun."""
     rows: list[Any] = ask(connection, 'select partition, "offset" from gateway.cursor where router = %s', (router,))
     return dict(rows)
+
+
+def gaps(connection: Connection, router: str) -> Mapping[int, int]:
+    """Return the last offset of each partition that is known to be let go unhandled."""
+    sql = "select partition, max(after + events) from gateway.gap where router = %s group by partition"
+    return dict(cast("list[Any]", ask(connection, sql, (router,))))
 
 
 def replay(connection: Connection, router: str, replay_id: str) -> Replay | None:

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from gateway.core.errors import PluginError
+from gateway.keep.bounds import Bound
 from gateway.keep.ports import MarkKey, Outcome, Version
 from gateway.keep.postgres import statements
 from gateway.keep.postgres.connection import Connection, Pool, reaching
@@ -43,7 +44,7 @@ _KEEP = (
     "insert into gateway.expiry (what, before_us) values ('mark', %s)"
     " on conflict (what) do update set before_us = greatest(excluded.before_us, expiry.before_us)"
 )
-_JUMP_SECONDS = 60.0
+_PACE = 1.1
 
 
 class PostgresStore:
@@ -66,7 +67,7 @@ class PostgresStore:
         self._names = HandlerNames(pool, router)
         self._marks = Marks(pool, self._names, now_us=now_us)
         self._tasks = Tasks()
-        self._expiry: tuple[int, int, float] | None = None  # bound, asked for, monotonic seconds: of the last pass
+        self._expiry: Bound | None = None
 
     async def apply_schema(self, statements_: str) -> None:
         """Create the router's own tables; one worker after the other, and what is there is not touched.
@@ -170,15 +171,13 @@ class PostgresStore:
     async def _bound(self, before_us: int) -> int:
         if self._expiry is None:
             rows = await self._rows(_KEPT, ())
-            self._expiry = (rows[0][0] if rows else before_us, before_us, self._monotonic())
-        bound, asked, then = self._expiry
+            self._expiry = Bound(rows[0][0] if rows else before_us, before_us, self._monotonic())
         now = self._monotonic()
-        elapsed_us = int((now - then) * 1e6)
-        if abs(before_us - asked - elapsed_us) > _JUMP_SECONDS * 1e6:
-            _log.warning("store.clock_jumped", extra={"seconds": (before_us - asked - elapsed_us) // 1_000_000})
-        bound = max(bound, min(before_us, bound + elapsed_us * 11 // 10))
-        self._expiry = (bound, before_us, now)
-        return min(bound, before_us)
+        jumped = self._expiry.jump(before_us, now)
+        if jumped:
+            _log.warning("store.clock_jumped", extra={"seconds": jumped})
+        self._expiry = self._expiry.advance(before_us, now, pace=_PACE)
+        return self._expiry.removable_us
 
 
 async def _create(connection: Connection, pieces: Sequence[list[statements.Token]]) -> None:

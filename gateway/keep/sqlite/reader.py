@@ -1,5 +1,7 @@
 """Reading `events.db` beside its writer. Every read is one short transaction, so that the write-ahead log can reset."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,6 +53,18 @@ class SqliteReader:
             after = until
         return []
 
+    def read_each(self, seqs: Sequence[int], max_bytes: int) -> list[Stored]:
+        """Return the oldest of these records that fit, at least one if there is any."""
+        if not seqs:
+            return []
+        more = " and seq in (select value from json_each(?))"
+        return self._read(more, [json.dumps(list(seqs))], (min(seqs) - 1, max(seqs)), len(seqs), max_bytes)
+
+    def raw(self, seq: int) -> tuple[bytes, bytes]:
+        """Return a record's head and body as they are stored, readable or not; empty if it is not there."""
+        row: Any = self._connection.execute("select head, body from event where seq = ?", (seq,)).fetchone()
+        return (b"", b"") if row is None else (_raw(row[0]), _raw(row[1]))
+
     def _read(
         self, more: str, values: list[Any], between: tuple[int, int], max_events: int, max_bytes: int
     ) -> list[Stored]:
@@ -98,3 +112,7 @@ class SqliteReader:
     def close(self) -> None:
         """Let go of the file. A second call does nothing."""
         self._connection.close()
+
+
+def _raw(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import apsw
 
 from gateway.core.errors import PluginError
+from gateway.keep.bounds import Bound
 from gateway.keep.ports import AlreadyDone, MarkKey, Outcome, StaleEvent, Version
 from gateway.keep.sqlite.committer import Committer
 from gateway.keep.sqlite.fence import Fence, schema_fault, split
@@ -38,7 +39,7 @@ _EXPIRE_GUARDS = (
     "delete from gateway_guard where (handler, source, key) in"
     " (select handler, source, key from gateway_guard where at_us < ? order by at_us limit ?)"
 )
-_JUMP_SECONDS = 60.0
+_PACE = 1.1
 
 
 class SqliteStore:
@@ -56,7 +57,7 @@ class SqliteStore:
         self._names = names
         self._now_us = now_us
         self._monotonic = monotonic
-        self._expiry: tuple[int, int, float] | None = None  # bound, asked for, monotonic seconds: of the last pass
+        self._expiry: Bound | None = None
 
     async def apply_schema(self, statements: str) -> None:
         """Create the router's own tables, none named `gateway_*`.
@@ -151,15 +152,13 @@ class SqliteStore:
     async def _bound(self, before_us: int) -> int:
         if self._expiry is None:
             kept = await self._committer.read(_expired_before)
-            self._expiry = (before_us if kept is None else kept, before_us, self._monotonic())
-        bound, asked, then = self._expiry
+            self._expiry = Bound(before_us if kept is None else kept, before_us, self._monotonic())
         now = self._monotonic()
-        elapsed_us = int((now - then) * 1e6)
-        if abs(before_us - asked - elapsed_us) > _JUMP_SECONDS * 1e6:
-            _log.warning("store.clock_jumped", extra={"seconds": (before_us - asked - elapsed_us) // 1_000_000})
-        bound = max(bound, min(before_us, bound + elapsed_us * 11 // 10))
-        self._expiry = (bound, before_us, now)
-        return min(bound, before_us)
+        jumped = self._expiry.jump(before_us, now)
+        if jumped:
+            _log.warning("store.clock_jumped", extra={"seconds": jumped})
+        self._expiry = self._expiry.advance(before_us, now, pace=_PACE)
+        return self._expiry.removable_us
 
 
 def _create(connection: apsw.Connection, fence: Fence, pieces: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from gateway.admin.app import admin_app
-from gateway.admin.health import Readiness, assess
+from gateway.admin.health import Readiness, assess, with_sources
 from tests.unit.admin.test_merge import make_edge_text, make_worker_text
 
 
@@ -109,6 +109,8 @@ async def test_there_is_nothing_else_on_the_admin_port(path) -> None:
         pytest.param({"edge": None, "worker:billing": "ok"}, False, False, id="the edge down"),
         pytest.param({"edge": "disk_full"}, False, False, id="the log not writable"),
         pytest.param({"edge": "spooling"}, False, True, id="the spool in the log's place"),
+        pytest.param({"edge": "degraded; no topic for acme"}, False, True, id="a source without its topic"),
+        pytest.param({"edge": "log_down; no topic for acme"}, False, False, id="the log down, too"),
         pytest.param({"edge": "ok"}, True, False, id="draining"),
         pytest.param({"edge:1": "ok", "edge:2": "ok"}, False, True, id="several edges"),
         pytest.param({"edge:1": None, "edge:2": "ok"}, False, True, id="one of several edges down"),
@@ -121,6 +123,22 @@ async def test_there_is_nothing_else_on_the_admin_port(path) -> None:
 )
 def test_readiness_is_that_deliveries_may_be_sent_here(answers, draining, ready) -> None:
     assert assess(answers, draining=draining).ready is ready
+
+
+@pytest.mark.parametrize(
+    "state, lacking, hampered, told",
+    [
+        pytest.param("ok", (), (), "ok", id="none"),
+        pytest.param("ok", ("acme",), (), "degraded; no topic for acme", id="a topic"),
+        pytest.param("ok", (), ("acme",), "degraded; partitions down of acme", id="a partition"),
+        pytest.param(
+            "spooling", ("a", "b"), ("c",), "spooling; no topic for a, b; partitions down of c", id="with a spool"
+        ),
+        pytest.param("ok", tuple("abcdefg"), (), "degraded; no topic for a, b, c, d, e and 2 more", id="many"),
+    ],
+)
+def test_sources_that_the_log_does_not_take_are_named(state, lacking, hampered, told) -> None:
+    assert with_sources(state, lacking, hampered) == told
 
 
 def test_a_part_that_does_not_answer_is_shown_as_down() -> None:

@@ -1,6 +1,7 @@
 """What the edge counts, and that nothing a sender writes becomes a label."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -191,13 +192,26 @@ def test_what_the_log_on_kafka_does_not_know_is_not_shown() -> None:
         dedupe_lag_seconds=1.5,
         spool_events=None,
         spool_oldest_seconds=None,
+        spool_held_events=None,
+        spool_set_aside_events=None,
     )
 
     found = {name for name, labels in samples(make_metrics(sample=unknown)) if not labels}
 
     gone = {"gateway_log_events", "gateway_log_bytes", "gateway_log_oldest_seconds", "gateway_log_free_bytes"}
-    assert not found & (gone | {"gateway_spool_events", "gateway_spool_oldest_seconds"})
+    assert not found & (gone | {name for name in found if name.startswith("gateway_spool_")})
     assert {"gateway_log_writable", "gateway_log_queued_events", "gateway_dedupe_lag_seconds"} <= found
+
+
+def test_a_source_whose_events_the_log_has_no_place_for_is_not_writable() -> None:
+    sample = EdgeSample(
+        health=replace(HEALTH, lacking=("github",), hampered=("hub",)), inflight_deliveries=0, free_bytes=None
+    )
+    metrics = make_metrics(make_source(), make_source("hub"), make_source("other"), sample=sample)
+
+    assert value(metrics, "gateway_source_writable", source="github") == 0
+    assert value(metrics, "gateway_source_writable", source="hub") == 0
+    assert value(metrics, "gateway_source_writable", source="other") == 1
 
 
 def test_a_name_that_is_not_configured_is_counted_as_unknown() -> None:
@@ -207,7 +221,7 @@ def test_a_name_that_is_not_configured_is_counted_as_unknown() -> None:
 
     labels = {"source": "unknown", "outcome": "refused", "reason": "unknown_source"}
     assert value(metrics, "gateway_deliveries_total", **labels) == 1
-    assert "etc" not in text(registry_of([metrics])).decode()
+    assert "/etc" not in text(registry_of([metrics])).decode()
 
 
 def test_a_word_outside_the_closed_set_is_counted_as_other() -> None:
@@ -256,3 +270,32 @@ def _reasons_in(source: str) -> set[str]:
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
     firsts = [call.args[0] for call in calls if getattr(call.func, "id", "") in {"_RefusedError", "Unavailable"}]
     return {first.value for first in firsts if isinstance(first, ast.Constant) and isinstance(first.value, str)}
+
+
+def test_the_last_use_of_a_secret_and_what_is_in_quarantine_are_told_by_source() -> None:
+    sample = EdgeSample(
+        health=HEALTH,
+        inflight_deliveries=0,
+        free_bytes=None,
+        quarantined={"github": (3, 8192)},
+        secrets_used={"github": {"old": 77.5, "unheard-of": 1.0}},
+    )
+    metrics = make_metrics(sample=sample)
+
+    metrics.source("github").quarantine_lost()
+    metrics.source("github").readmitted("duplicate")
+
+    used = "gateway_secret_last_used_timestamp_seconds"
+    assert (
+        value(metrics, used, source="github", secret="old"),
+        value(metrics, used, source="github", secret="new"),
+    ) == (
+        77.5,
+        0,
+    )
+    assert (used, frozenset({("source", "github"), ("secret", "unheard-of")})) not in samples(metrics)
+    assert value(metrics, "gateway_quarantine_deliveries", source="github") == 3
+    assert value(metrics, "gateway_quarantine_bytes", source="github") == 8192
+    assert value(metrics, "gateway_quarantine_lost_total", source="github") == 1
+    assert value(metrics, "gateway_quarantine_readmitted_total", source="github", outcome="duplicate") == 1
+    assert value(metrics, "gateway_quarantine_readmitted_total", source="github", outcome="accepted") == 0

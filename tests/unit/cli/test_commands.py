@@ -168,6 +168,14 @@ def test_a_trace_does_not_steer_the_terminal(gateway):
     assert "Traceback\\x1b[2J" in ran.out
 
 
+@pytest.mark.parametrize("words", [("retry", "billing", "77"), ("purge", "billing", "77", "--yes")], ids=" ".join)
+def test_a_number_of_no_dead_letter_ends_with_1(gateway, words):
+    ran = gateway("dead", *words)
+
+    assert ran.status == 1
+    assert "not there: 1 of the numbers" in ran.err
+
+
 def test_dead_letters_are_retried_without_a_running_gateway(gateway):
     number = gateway.lines("dead", "list")[0]["number"]
 
@@ -257,6 +265,35 @@ def test_a_replay_of_an_unknown_router_names_the_known_ones(gateway):
 
     assert ran.status == 2
     assert "configured: billing" in ran.err
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        (
+            "record-invoise",
+            "has no handler record-invoise; it has: record-invoice, notify; did you mean record-invoice?",
+        ),
+        ("zzz", "has no handler zzz; it has: record-invoice, notify"),
+    ],
+)
+def test_a_replay_for_an_unknown_handler_names_the_nearest(gateway, given, said):
+    ran = gateway("replay", "--router", "billing", "--handler", given)
+
+    assert ran.status == 2
+    assert said in " ".join(ran.err.split())
+
+
+def test_a_replay_for_one_handler_is_taken(gateway):
+    assert gateway.lines("replay", "--router", "billing", "--handler", "notify")[0]["state"] == "waiting"
+
+
+def test_a_replay_goes_on_where_the_router_cannot_be_imported(gateway):
+    (gateway.folder / "billing_handlers.py").write_text("import nowhere_at_all")
+    ran = gateway("replay", "--router", "billing", "--handler", "anything", "--output", "jsonl")
+
+    assert ran.status == 0
+    assert "is not known here" in ran.err
 
 
 def test_sources_are_listed_with_their_last_event(gateway):

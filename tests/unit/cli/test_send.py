@@ -13,7 +13,10 @@ from gateway import wiring
 from gateway.config.load import load
 from gateway.core.admission import Events, Request
 from gateway.core.source import Source
+from gateway.wiring.sources import paired, recompiled
 from tests.commands import Commands
+
+PUBLIC_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"  # of RFC 8032, section 7.1
 
 CONFIG = """\
 server: {{port: {port}, admin_port: 2, public_url: "http://127.0.0.1:{port}/"}}
@@ -25,6 +28,8 @@ sources:
   gitlab: {{provider: gitlab, secrets: [{{dev: canary}}]}}
   twilio: {{provider: twilio, secrets: [{{dev: canary}}]}}
   standard: {{provider: standard_webhooks, secrets: [{{dev: whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5}}]}}
+  asana: {{provider: asana}}
+  discord: {{provider: discord, secrets: [{{dev: "{public}"}}]}}
   acme:
     provider: custom
     secrets: [{{dev: canary}}]
@@ -82,7 +87,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(tmp_path, monkeypatch) -> Iterator[Server]:
     serving = Server()
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/gateway.yaml").write_text(CONFIG.format(port=serving.server_port))
+    (tmp_path / "config/gateway.yaml").write_text(CONFIG.format(port=serving.server_port, public=PUBLIC_KEY))
     serving.sources = dict(wiring.sources(load(tmp_path / "config/gateway.yaml", {})))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
@@ -104,6 +109,27 @@ def test_a_signed_delivery_is_accepted(server, run, source):
     (row,) = run.lines("send", source)
 
     assert (row["status"], json.loads(row["body"]), row["delivery_id"]) == (200, {"status": "accepted"}, "d1")
+
+
+def test_the_secret_of_a_paired_source_signs(server, run, tmp_path):
+    refused = run("send", "asana")
+    handed_over = tmp_path / "var/paired/asana"
+    handed_over.parent.mkdir(parents=True)
+    handed_over.write_text("canary-of-asana")
+    settings = load(tmp_path / "config/gateway.yaml", {})
+    server.sources["asana"] = recompiled(settings, "asana", paired(settings)["asana"])
+
+    (row,) = run.lines("send", "asana")
+
+    assert (refused.status, row["status"]) == (1, 200)
+    assert "`gateway pair asana`" in refused.err
+
+
+def test_without_a_private_key_it_says_what_to_configure(server, run):
+    ran = run("send", "discord")
+
+    assert ran.status == 1
+    assert "a private key of your own (PEM)" in ran.err
 
 
 def test_type_id_and_body_can_be_chosen(server, run, tmp_path):
@@ -151,7 +177,7 @@ def test_an_unknown_source_lists_the_configured_ones(server, run):
     ran = run("send", "strip")
 
     assert ran.status == 2
-    assert "configured: acme, github" in ran.err
+    assert "configured: acme, asana, discord, github" in ran.err
 
 
 def test_where_nobody_listens_it_ends_with_3_and_says_what_to_start(server, run):

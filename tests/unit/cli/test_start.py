@@ -90,6 +90,16 @@ def test_a_mistake_in_the_configuration_ends_with_2(configured):
     assert states(configured, 2) == {"configuration log.min_fre": "failed"}
 
 
+def test_a_source_that_waits_for_its_secret_warns_until_it_has_one(configured):
+    change(configured, "sources:\n", "sources:\n  tasks: {provider: asana}\n")
+    before = states(configured, 0)["source tasks"]
+    handed_over = configured.folder / "var/paired/tasks"
+    handed_over.parent.mkdir(parents=True)
+    handed_over.write_text("canary-of-asana")
+
+    assert (before, states(configured, 0)["source tasks"]) == ("warning", "ok")
+
+
 def test_a_router_that_cannot_be_imported_fails(configured):
     (configured.folder / "billing_handlers.py").write_text("import not_there_at_all")
 

@@ -30,6 +30,7 @@ def test_what_could_steer_a_terminal_is_escaped(text, shown):
         (False, "no"),
         ([], "-"),
         (["a", "\x1b"], "a, \\x1b"),
+        (["a, b", "c"], "a, b; c"),
         ({"k": 1}, "k=1"),
     ],
 )

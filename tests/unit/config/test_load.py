@@ -193,3 +193,14 @@ def test_sources_are_compiled_once_they_are_complete(tmp_path):
 
     assert sorted(read(tmp_path / "gateway.yaml", ENVIRON).compiled) == ["acme", "github", "stripe"]
     assert sorted(read(tmp_path / "gateway.yaml", {}, secrets=False).compiled) == ["acme"]
+
+
+def test_marks_outlive_the_longest_window_unless_they_are_written(tmp_path):
+    paddle = 'sources: {paddle: {provider: paddle, secrets: [{dev: "pdl_ntfset_x"}]}}\n'
+
+    usual = loaded(tmp_path, MINIMAL).store.marks
+    longer = loaded(tmp_path, paddle).store.marks
+    asked = loaded(tmp_path, "store: {marks: 200d}\n" + paddle).store.marks
+
+    assert usual == 90 * 86400
+    assert usual < longer < asked == 200 * 86400

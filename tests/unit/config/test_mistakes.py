@@ -4,8 +4,19 @@ from gateway.config.load import load
 from gateway.config.problems import ConfigProblems, did_you_mean, key_text
 from tests.configuration import ENVIRON, VALID, problems
 
+LATE = "is longer than dedupe_window, so that an event could be stored twice; keep deliveries no longer than ids"
 # Each row: what is replaced in the valid configuration, by what, and what must be said of it.
 MISTAKES = [
+    (
+        "provider: stripe",
+        "provider: stripe\n    dedupe_window: 2d\n    quarantine: {max_age: 3d}",
+        "13:27: sources.stripe.quarantine.max_age: " + LATE,
+    ),
+    (
+        "provider: stripe",
+        "provider: stripe\n    dedupe_window: 2d\n    quarantine: {}",
+        "13:17: sources.stripe.quarantine.max_age: " + LATE,
+    ),
     ("port: 8080", "prot: 8080", '3:3: server.prot: unknown key; did you mean "port"?'),
     ("port: 8080", "port: eighty", "3:9: server.port: must be a whole number"),
     ("port: 8080", "port: 70000", "3:9: server.port: must be 65535 or less"),
@@ -139,6 +150,11 @@ MISTAKES = [
     ),
     ("label: new", "label: dev", '17:9: sources.github.secrets[0]: may not be labelled "dev"; choose another label'),
     (
+        "label: new",
+        "label: paired",
+        "17:9: sources.github.secrets[0]: has the label of secrets that come at run time; choose another label",
+    ),
+    (
         "  github:\n",
         "  Git_Hub:\n",
         (
@@ -153,8 +169,8 @@ MISTAKES = [
     ),
     (
         "order_by:",
-        "require: {} #",
-        "18:5: sources.github.require: this version does not know it yet; remove it: check fields in the handler",
+        "require: [push] #",
+        "18:14: sources.github.require: must be a mapping; write event types with their schemas, or provider",
     ),
     ("order_by:", "scheme: {} #", "18:5: sources.github.scheme: is for provider custom alone; remove it"),
     (
@@ -209,7 +225,7 @@ TEXTS = [
     ("sources: {a: 5}\n", "1:14: sources.a: must be a mapping; write key: value below it"),
     (
         "sources: {a: {provider: github, secrets: []}}\n",
-        "1:42: sources.a.secrets: at least one is needed: the webhook's secret as typed in its settings",
+        "1:42: sources.a.secrets: at least one is needed; configure the webhook's secret as typed in its settings",
     ),
 ]
 

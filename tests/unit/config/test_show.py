@@ -47,3 +47,12 @@ def test_a_custom_scheme_is_shown_as_written(tmp_path):
 
     assert found["sources.acme.scheme.signature.prefix"] == ("sha256=", "gateway.yaml:24")
     assert found["sources.acme.event.id"] == ("header:x-acme-id", "gateway.yaml:25")
+
+
+def test_what_goes_with_fetches_is_masked(tmp_path):
+    fetch = "fetch: {credential: canary1, hosts: [api.example.com], headers: {x-api-key: canary2}}"
+    found = shown(tmp_path, VALID.replace("provider: stripe", f"provider: stripe\n    {fetch}"))
+
+    assert found["sources.stripe.fetch.credential"][0] == "***"
+    assert found["sources.stripe.fetch.headers"][0] == {"x-api-key": "***"}
+    assert not any("canary" in str(each) for each in found.items())

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway.core.event import Event
+from gateway.core.paths import Skim
 from gateway.core.source import SignRequest
 from tests.admitting import NOW_US, custom, events, reason, request, source
 
@@ -86,3 +87,31 @@ def test_equal_elements_are_told_apart_by_their_place_where_the_scheme_says_so()
     admitted = events(_admit(b'[{"a": 1}, {"a": 1}]', id="body:sha256 + '-' + batch:index"))
 
     assert [event.id[-2:] for event in admitted] == ["-0", "-1"]
+
+
+def test_elements_may_be_known_by_the_delivery_that_brought_them() -> None:
+    admitted = events(_admit(b'[{"a": 1}, {"a": 1}]', id="json:id | delivery:id + '-' + batch:index"))
+
+    assert [event.id for event in admitted] == ["delivery-0", "delivery-1"]
+
+
+def test_what_stands_around_the_elements_is_read_once_and_not_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a delivery of a thousand changes in one entry would stop the edge for as long as a thousand parses."""
+    changes = [{"field": "feed", "value": {"number": number}} for number in range(50)]
+    entries = [{"id": name, "time": 1, "changes": changes} for name in ("a", "b")]
+    target = source("meta")
+    assert target.sign is not None
+    body = json.dumps({"object": "page", "entry": entries}).encode()
+    sent = target.sign(SignRequest(body=body, now_us=NOW_US, event_id="", event_type=""))
+    read, decode = list[int](), Skim.decode
+
+    def counted(skim: Skim, text: bytes) -> object:
+        read.append(len(text))
+        return decode(skim, text)
+
+    monkeypatch.setattr(Skim, "decode", counted)
+
+    admitted = events(target.admit(request(body, sent.headers), NOW_US))
+
+    assert [event.headers["meta-entry-id"] for event in admitted] == ["a"] * 50 + ["b"] * 50
+    assert sum(read) < 10 * len(body)

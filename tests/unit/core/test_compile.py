@@ -1,10 +1,12 @@
 """What a source refuses at start: secrets, URLs, options. No message holds a secret."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.core.compile import compile_source
+from gateway.core.compile import SHORTEST_WINDOW, compile_source, horizon, private_header
+from gateway.core.provider import DAY, Scheme
 from gateway.core.source import Secret, SourceOptions
 from gateway.providers import PROVIDERS
 from tests.admitting import PLAIN, URL, WHSEC, custom, source
@@ -27,6 +29,7 @@ def _fault(provider: str, *secrets: Secret, **options: Any) -> str:
         ("github", CANARY + "\n", "white space"),
         ("github", " " + CANARY, "white space"),
         ("stripe", "sk_live_" + CANARY, "of another kind"),
+        ("adyen", CANARY, "is not hex; needed is the HMAC key of the webhook"),
         ("standard_webhooks", "whsec_" + CANARY + "!", "is not base64 behind whsec_"),
         ("standard_webhooks", "whsec_", "is empty"),
         ("standard_webhooks", CANARY + "!", "is not base64"),
@@ -115,3 +118,43 @@ def test_nothing_of_a_source_shows_a_secret() -> None:
     assert CANARY not in repr(target.admit)
     assert CANARY not in repr(target.sign)
     assert target.labels == ("s0",)
+
+
+def test_the_published_addresses_are_admitted_beside_those_written() -> None:
+    options = SourceOptions(allow_ips=("192.0.2.1/32", "provider"))
+
+    source = compile_source(PROVIDERS["github"], name="test", secrets=(Secret("only", "s3cret"),), options=options)
+
+    assert source.allow_ips == ("192.0.2.1/32",)
+    assert source.feed is PROVIDERS["github"].feed
+
+
+def test_a_provider_that_publishes_no_addresses_cannot_be_admitted_by_them() -> None:
+    options = SourceOptions(allow_ips=("provider",))
+
+    with pytest.raises(ValueError, match=r"allow_ips: Slack publishes no list"):
+        compile_source(PROVIDERS["slack"], name="test", secrets=(Secret("only", "s3cret"),), options=options)
+
+
+@pytest.mark.parametrize(
+    "name,private",
+    [("X-Proof", True), ("X-Also", True), ("Authorization", True), ("x-gitlab-token", True), ("user-agent", False)],
+)
+def test_what_proves_a_delivery_is_private_and_so_is_what_is_named_like_it(name, private):
+    provider = replace(PROVIDERS["github"], schemes=(Scheme(header="x-proof", also=("x-also",)),))
+
+    assert private_header(provider, name) is private
+
+
+@pytest.mark.parametrize(
+    "retries,redelivered,seconds",
+    [
+        pytest.param(3 * DAY, 30 * DAY, 33 * DAY, id="both"),
+        pytest.param(3_600.0, 0.0, DAY, id="an hour is too short to tell"),
+        pytest.param(0.0, 0.0, SHORTEST_WINDOW, id="nobody knows"),
+    ],
+)
+def test_an_event_may_come_again_for_as_long_as_it_is_retried_and_redelivered(retries, redelivered, seconds):
+    provider = replace(PROVIDERS["github"], retry_horizon=retries, redelivery_horizon=redelivered)
+
+    assert horizon(provider) == seconds

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.event import Event, body_bound_digest, identity_digest
-from gateway.core.provider import Provider
+from gateway.core.provider import Provider, Shape
 from gateway.core.source import SignRequest
 from tests.admitting import NOW_US, custom, events, only, request, source
 
@@ -167,6 +167,28 @@ def test_the_dedupe_key_holds_the_body_unless_a_signed_id_comes_with_varying_bod
 )
 def test_a_type_is_the_provider_s_word_or_unknown(value: str, type_: str) -> None:
     event = _event(f'{{"kind": {value}}}'.encode(), {"type": "json:kind"})
+
+    assert event.type == type_
+
+
+@pytest.mark.parametrize(
+    "body, type_",
+    [
+        pytest.param(b'{"status": "enabled"}', "on", id="the value"),
+        pytest.param(b'{"status": "revoked"}', "off", id="another value"),
+        pytest.param(b'{"status": 7}', "seven", id="a number, as text"),
+        pytest.param(b'{"status": null}', "none", id="no value"),
+    ],
+)
+def test_a_shape_may_ask_for_a_value(body: bytes, type_: str) -> None:
+    shapes = (
+        Shape(when="json:status", equals="enabled", type="'on'"),
+        Shape(when="json:status", equals="7", type="'seven'"),
+        Shape(when="json:status", type="'off'"),
+        Shape(type="'none'"),
+    )
+
+    event = only(_admit(replace(custom(SCHEME), shapes=shapes), body, {}))
 
     assert event.type == type_
 

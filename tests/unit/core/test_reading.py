@@ -1,13 +1,14 @@
 """Paths, expressions, times and forms: the small notations below admission."""
 
 import json
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.expressions import Document, Expression, Scope, json_paths, parse_expression
-from gateway.core.forms import MAX_FIELDS, form_fields, is_form
+from gateway.core.forms import MAX_FIELDS, MAX_STRAY, form_fields, is_form
 from gateway.core.paths import Skim, Split, parse_path
 from gateway.core.times import to_micros
 
@@ -33,13 +34,18 @@ def _find(text: str, body: bytes = b"", *, headers: dict[bytes, bytes] | None = 
         ("data.items[0].id", ("data", "items", 0, "id")),
         ("[1][2]", (1, 2)),
         ("event-data.with space", ("event-data", "with space")),
+        ("data['@odata.etag'].id", ("data", "@odata.etag", "id")),
+        ("['a.b'][0]", ("a.b", 0)),
     ],
 )
 def test_a_path_is_read_step_by_step(text: str, path: tuple[object, ...]) -> None:
     assert parse_path(text) == path
 
 
-@pytest.mark.parametrize("text", ["", "$", ".", "a..b", "a[", "a[x]", "a[-1]", "a[*]", 'a"b', "a\\b", "a[99999]", "a."])
+@pytest.mark.parametrize(
+    "text",
+    ["", "$", ".", "a..b", "a[", "a[x]", "a[-1]", "a[*]", 'a"b', "a\\b", "a[99999]", "a.", "a['']", "a['b", "a['b]c']"],
+)
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="JSON path"):
         parse_path(text)
@@ -186,6 +192,20 @@ def test_a_form_is_read_byte_for_byte() -> None:
         (b"d", b"e=f"),
         (b"%zz", b""),
     ]
+
+
+@given(
+    st.lists(st.sampled_from([b"%", b"4", b"1", b"f", b"=", b"z", b"\r", b"\n", b"_", b" ", b"\xff", b"\0", b"%3D"]))
+)
+def test_a_form_s_escapes_are_those_of_urls(pieces: list[bytes]) -> None:
+    text = b"".join(pieces)
+
+    assert form_fields(b"a=" + text) == [(b"a", unquote_to_bytes(text))]
+
+
+def test_a_form_of_stray_percent_signs_is_not_read() -> None:
+    assert form_fields(b"a=" + b"%" * MAX_STRAY) == [(b"a", b"%" * MAX_STRAY)]
+    assert form_fields(b"a=" + b"%" * (MAX_STRAY + 1)) is None
 
 
 def test_a_form_with_too_many_fields_is_not_read() -> None:

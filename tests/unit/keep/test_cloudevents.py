@@ -47,6 +47,7 @@ def test_every_attribute_is_read() -> None:
         content_type="application/json; charset=utf-8",
         flags=("opaque", "type_unsigned"),
         batch_index=3,
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         body=b'{"amount": 100}',
     )
 
@@ -70,12 +71,13 @@ def test_every_attribute_is_read() -> None:
         "partitionkey": "customer-7",
         "batchindex": "3",
         "flags": "opaque,type_unsigned",
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     }
 
 
 EXTENSIONS = (
     "provider", "receivedat", "deliveryid", "bodysha256", "dedupekey", "verifiedby", "envelope", "partitionkey",
-    "batchindex", "flags",
+    "batchindex", "flags", "traceparent",
 )  # fmt: skip
 
 
@@ -88,6 +90,7 @@ def test_what_the_provider_did_not_tell_is_absent() -> None:
     assert found.get_datacontenttype() is None
     assert found.get_extension("batchindex") is None
     assert found.get_extension("flags") is None
+    assert found.get_extension("traceparent") is None
 
 
 def test_the_key_of_an_event_without_an_ordering_key_is_its_id() -> None:

@@ -18,6 +18,8 @@ YEARS_1_TO_9999 = st.integers(
     int(datetime(1, 1, 1, tzinfo=UTC).timestamp()) * 10**6, int(datetime(9999, 12, 31, tzinfo=UTC).timestamp()) * 10**6
 )
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 
 @st.composite
 def events(draw: st.DrawFn) -> Event:
@@ -39,6 +41,7 @@ def events(draw: st.DrawFn) -> Event:
         batch_index=draw(st.none() | st.integers(0, 10_000)),
         identity=identity_digest(source, event_id),
         dedupe_key=draw(DIGESTS),
+        traceparent=draw(st.none() | st.just(TRACE)),
     )
 
 
@@ -88,7 +91,7 @@ def test_a_head_of_a_newer_version_is_an_envelope_error_that_says_so() -> None:
 
 
 def test_a_head_is_plain_json_without_the_body() -> None:
-    event = make_event("evt_1", body=b"the body", headers={"x-kind": "a"})
+    event = make_event("evt_1", traceparent=TRACE, body=b"the body", headers={"x-kind": "a"})
 
     head = json.loads(encode(event))
 
@@ -135,3 +138,27 @@ def test_a_time_no_calendar_has_is_written_as_unknown() -> None:
 
     assert "ce_time" not in dict(record.headers)
     assert from_record(*record).time_us is None
+
+
+def test_what_an_earlier_gateway_wrote_has_no_trace() -> None:
+    event = make_event("evt_1", traceparent=None)
+    record = to_record(event)
+
+    assert b"traceparent" not in encode(event)
+    assert "ce_traceparent" not in dict(record.headers)
+    assert decode(encode(event), event.body) == from_record(*record) == event
+
+
+def test_an_earlier_gateway_reads_a_head_with_an_attribute_that_it_does_not_know() -> None:
+    event = make_event("evt_1")
+    head = encode(event)[:-1] + b',"of_the_future":1}'
+
+    assert decode(head, event.body) == event
+
+
+def test_a_foreign_records_trace_that_is_none_is_left_out() -> None:
+    key, value, headers = to_record(make_event("evt_1", traceparent=TRACE))
+    spoiled = [(name, b"x" * 10_000 if name == "ce_traceparent" else text) for name, text in headers]
+
+    assert from_record(key, value, headers).traceparent == TRACE
+    assert from_record(key, value, spoiled).traceparent is None

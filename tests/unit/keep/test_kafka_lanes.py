@@ -292,6 +292,7 @@ async def test_a_lane_that_is_stuck_leaves_the_others_alone(rig: Rig) -> None:
 
     assert outcomes == [(rig.lanes.place("events", other.encode()).partition, 0)]
     assert rig.lanes.state() == "degraded"
+    assert rig.lanes.refusing() == {"events"}
 
 
 async def test_a_call_with_a_record_for_an_open_lane_is_refused_whole(rig: Rig) -> None:

@@ -50,9 +50,10 @@ async def test_a_running_log_keeps_to_its_size_and_knows_the_ids_of_what_is_gone
 async def test_a_running_log_lets_go_of_old_events_but_not_of_those_a_router_needs(tmp_path: Path) -> None:
     clocks = Clocks()
     async with sqlite_log(tmp_path, now_us=lambda: clocks.us, steady_now=lambda: clocks.seconds) as opened:
-        await opened.append(*[make_event(received_us=clocks.us) for _ in range(50)])
+        # Old when they are stored: a jump of the clock would make the router an idle one, if it was seen before.
         register(tmp_path / "state" / "slow.db", "slow", opened.reader.log_id(), 30)
-        clocks.pass_seconds(15 * 86400)
+        old_us = clocks.us - 15 * 86_400_000_000
+        await opened.append(*[make_event(received_us=old_us) for _ in range(50)])
 
         appended = 0
         while opened.reader.first_seq() == 1 and appended < 1000:  # type: ignore[attr-defined]

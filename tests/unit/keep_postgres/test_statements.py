@@ -121,7 +121,7 @@ class Size(enum.IntEnum):
         (Colour.RED, "red"),
         (Size.LARGE, 3),
         (bytearray(b"x"), b"x"),
-        (memoryview(b"x"), b"x"),
+        pytest.param(memoryview(b"x"), b"x", id="a memoryview"),
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (-(2**63), -(2**63)),
     ],

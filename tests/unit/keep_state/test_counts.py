@@ -11,7 +11,7 @@ def known(*lanes: Lane, revision: int = 5) -> Counts:
     counts = Counts()
     for lane in lanes:
         place = Place(revision)
-        place.lanes[lane.handler, lane.key] = 1
+        place.lanes[lane.handler, lane.key] = place.parked = 1
         counts.take(lane.partition, place)
     return counts
 
@@ -84,3 +84,33 @@ def test_corrected_lane_has_the_rows_it_is_said_to_have() -> None:
     counts.correct({LANE: 4, OTHER: 0})
 
     assert (counts.parked(), counts.holds("record", "cus_1")) == (4, 4)
+
+
+def test_lanes_of_handlers_that_are_not_strict_are_counted_together() -> None:
+    counts = Counts(frozenset({"strict"}))
+    counts.take(1, Place(5))
+
+    counts.apply(change(6, 3))
+    counts.apply(change(7, 2, lane=Lane(1, "strict", "cus_1")))
+
+    assert (counts.parked(), counts.holds("record", "cus_1"), counts.holds("strict", "cus_1")) == (5, 0, 2)
+    assert list(counts.places[1].lanes) == [("strict", "cus_1")]
+
+
+def test_lane_of_a_handler_that_is_not_strict_is_never_unsure() -> None:
+    counts = Counts(frozenset({"strict"}))
+    counts.take(1, Place(5))
+
+    counts.apply(change(9))
+
+    assert counts.unsure([LANE]) == []
+    assert counts.changed({1: 9}) == [1]
+
+
+def test_more_than_is_known_cannot_leave() -> None:
+    counts = Counts(frozenset())
+    counts.take(1, Place(5))
+
+    counts.apply(change(6, -2))
+
+    assert (counts.parked(), counts.places[1].parked) == (0, 0)

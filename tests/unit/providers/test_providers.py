@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from gateway.core.admission import Rejected
 from gateway.providers import PROVIDERS, get
 from gateway.providers.examples import example
 from tests.admitting import (
@@ -65,6 +66,20 @@ def test_no_credential_is_among_the_headers_that_are_kept(provider) -> None:
     proofs = {scheme.header for scheme in provider.schemes} | {"authorization", "cookie", "x-gitlab-token"}
 
     assert proofs.isdisjoint(provider.keep_headers)
+
+
+@pytest.mark.parametrize("name", ["discord", "front", "lob", "sendgrid", "slack", "twitch", "zendesk", "zoom"])
+def test_no_text_can_be_moved_between_the_time_and_the_body_that_follows_it(name: str) -> None:
+    """Some sign them without a separator: a shorter time would be of the same signature."""
+    target, stamps = source(name), PROVIDERS[name].schemes[-1].timestamp
+    assert stamps is not None
+    sent = signed(target, name)
+    stamp = sent.headers[stamps.header.lower()]
+
+    for cut in range(1, len(stamp)):
+        headers = {**sent.headers, stamps.header.lower(): stamp[:-cut]}
+        moved = request(stamp[-cut:].encode() + sent.body, headers)
+        assert isinstance(target.admit(moved, NOW_US), Rejected)
 
 
 def test_a_stripe_event_is_known_by_its_signed_fields() -> None:

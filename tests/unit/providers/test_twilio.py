@@ -13,6 +13,7 @@ from tests.admitting import (
     JSON,
     NOW_US,
     PLAIN,
+    URL,
     event_of,
     events,
     reason,
@@ -103,3 +104,16 @@ def test_twilio_settings_without_an_algorithm_mean_the_auth_token(settings: str)
 
 def test_a_twilio_form_with_too_many_fields_is_refused() -> None:
     assert reason(_twilio(b"x", b"a=1&" * 1000, content_type=FORM)) == "signature_malformed"
+
+
+@pytest.mark.parametrize("method, content_type", [("GET", JSON), ("POST", FORM), ("POST", JSON)])
+def test_a_url_that_covers_a_body_admits_no_delivery_without_it(method: str, content_type: str) -> None:
+    """The signature of such a delivery is the URL's alone: emptied, it would be an event that Twilio never sent."""
+    target = source("twilio")
+    query = b"bodySHA256=" + hashlib.sha256(b"[]").hexdigest().encode()
+    signature = base64.b64encode(hmac.digest(PLAIN.encode(), URL.encode() + b"?" + query, "sha1")).decode()
+    headers = {"x-twilio-signature": signature, "content-type": content_type}
+
+    assert events(target.admit(request(b"[]", {**headers, "content-type": JSON}, query=query), NOW_US)) == ()
+    emptied = request(b"", headers, method=method, query=query)
+    assert reason(target.admit(emptied, NOW_US)) == "body_digest_mismatch"

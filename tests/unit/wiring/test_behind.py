@@ -14,6 +14,8 @@ from gateway.wiring.cluster_commands import behind
         pytest.param({1: -1}, {1: 9}, [{1: 7}, {1: 4}], 2, 0, id="the store's copy is late"),
         pytest.param({1: -1}, {1: 9}, [{}, {1: 4}], 5, 0, id="the group lost its places"),
         pytest.param({1: 6}, {1: 9}, [{1: 3}, {}], 3, 3, id="retention overtook it"),
+        pytest.param({1: 6}, {1: 9}, [{1: 3}, {}, {1: 6}], 3, 0, id="retention overtook it and a worker counted that"),
+        pytest.param({1: 8}, {1: 9}, [{1: 3}, {}, {1: 6}], 1, 2, id="retention went on"),
         pytest.param({1: 6}, {1: 6}, [{1: 3}, {}], 0, 3, id="retention overtook it and nothing is left"),
         pytest.param({1: -1, 2: -1}, {1: 9, 2: 1}, [{1: 5}, {}], 6, 0, id="a partition that was added"),
         pytest.param({1: -1}, {1: 2}, [{1: 9}, {}], 0, 0, id="a topic made anew"),

@@ -1,0 +1,1 @@
+"""Ours by name: some libraries install a package called tests, which would go before a folder without this file."""
