@@ -66,7 +66,8 @@ def test_two_runs_at_a_time_wait_for_one_another(database: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         runs = list(threads.map(migrations.apply, [database] * 4))
 
-    assert sorted(map(list, runs)) == [[], [], [], [*range(1, migrations.NEWEST + 1)]]
+    # Which run applies which is a matter of luck: they take turns after each.
+    assert sorted(version for run in runs for version in run) == [*range(1, migrations.NEWEST + 1)]
     migrations.verify(database)
 
 

@@ -31,6 +31,8 @@ async def fill(worker: Worker) -> None:
     await worker.blame.started_alone(make_key())
     await worker.blame.crashed(make_key())
     await worker.blame.started_alone(make_key())
+    worker.places.note_gap(1, 0, 3)
+    await worker.places.flush()
 
 
 async def rows_of(worker: Worker, router: str) -> dict[str, int]:
