@@ -61,6 +61,7 @@ NAMES = (
     "hubspot",
     "intercom",
     "jira",
+    "juspay",
     "launchdarkly",
     "lemon_squeezy",
     "line",
