@@ -11,6 +11,7 @@ from gateway.cli.edges import running_edges
 from gateway.cli.options import SOURCE, Common, common, confirm, limit, yes
 from gateway.cli.output import Row
 from gateway.cli.text import moment, printable
+from gateway.config.installed import provider_of
 from gateway.config.references import DSN
 from gateway.config.settings import Settings, SourceSettings
 from gateway.core.compile import private_header
@@ -18,7 +19,6 @@ from gateway.core.errors import DependencyError, GatewayError
 from gateway.receive import quarantined
 from gateway.receive.quarantined import Entry, Quarantined
 from gateway.receive.rejections import RING, read_rejections
-from gateway.wiring.sources import provider_of
 
 _COLUMNS = ("id", "source", "at", "reason", "cause", "bytes", "client")
 _TRIED = ("id", "source", "at", "outcome", "reason", "cause")

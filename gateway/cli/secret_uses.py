@@ -9,13 +9,13 @@ import click
 from gateway.cli.options import SOURCE, Common, common
 from gateway.cli.output import Row
 from gateway.cli.text import moment, span
+from gateway.config.installed import provider_of
 from gateway.config.references import DSN
 from gateway.config.sources import ReadSource
 from gateway.core.compile import horizon
 from gateway.receive import uses
 from gateway.receive.paired import LABEL
 from gateway.receive.uses import Record, Use
-from gateway.wiring.sources import provider_of
 
 _COLUMNS = ("source", "secret", "from", "last_used", "uses", "verdict")
 _QUERY = "max by (source, secret) (gateway_secret_last_used_timestamp_seconds)"

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from gateway import providers
+from gateway.config.settings import SourceSettings
 from gateway.core.errors import PluginError
 from gateway.core.provider import Provider
+from gateway.providers.custom import provider_from
 
 ENTRY_POINTS = "gateway.providers"
 CUSTOM = "custom"
@@ -39,6 +41,12 @@ class _Installed(Mapping[str, Provider]):
 
 PROVIDERS: Mapping[str, Provider] = _Installed()
 """The providers by name. Looking up one of a package raises `PluginError` if it cannot be loaded."""
+
+
+def provider_of(settings: SourceSettings) -> Provider:
+    """Return the provider that a source names, or the one that its configuration makes."""
+    custom = settings.provider == CUSTOM
+    return provider_from(settings.scheme, settings.event) if custom else PROVIDERS[settings.provider]
 
 
 @cache

@@ -1,10 +1,9 @@
 """What the configuration asks of the topics on Kafka. No secret is needed for it."""
 
-from gateway.config.installed import PROVIDERS
+from gateway.config.installed import provider_of
 from gateway.config.settings import KafkaSettings, Settings, SourceSettings
 from gateway.core.compile import dedupe_window
 from gateway.keep.kafka.topics import SourceNeeds, TopicOptions, TopicPlan, plans
-from gateway.providers.custom import provider_from
 
 
 def topic_plans(settings: Settings, kafka: KafkaSettings) -> tuple[TopicPlan, ...]:
@@ -21,8 +20,7 @@ def topic_plans(settings: Settings, kafka: KafkaSettings) -> tuple[TopicPlan, ..
 
 
 def _needs(source: SourceSettings) -> SourceNeeds:
-    custom = source.provider == "custom"
-    provider = provider_from(source.scheme, source.event) if custom else PROVIDERS[source.provider]
+    provider = provider_of(source)
     body, window = source.options.max_body, source.options.dedupe_window
     return SourceNeeds(
         name=source.name,

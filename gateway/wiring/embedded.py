@@ -30,10 +30,10 @@ from gateway.process import operations
 from gateway.process.runtime import wake_path
 from gateway.process.server import serve
 from gateway.process.wake import WakeListener, Waker
-from gateway.receive.app import Edge, edge_app
+from gateway.receive.app import Edge
 from gateway.wiring.outgoing import Outgoing, outside_of
-from gateway.wiring.running import control, drain_when, edge_options, ended, told_by, unless, worker_of
-from gateway.wiring.sources import recompiled, sources, suspect_of
+from gateway.wiring.running import control, drain_when, edge_of, ended, told_by, unless, worker_of
+from gateway.wiring.sources import sources
 
 
 def log_path(settings: LogSettings) -> Path:
@@ -127,15 +127,7 @@ async def run_edge(
     log = SqliteLog(_log_options(settings, compiled), wake=waker, on_poison=poisoned.set)
     metrics = EdgeMetrics(compiled, lambda: _edge_sample(settings, log, edge))
     outgoing = Outgoing()
-    edge = edge_app(
-        compiled,
-        log,
-        metrics,
-        options=edge_options(settings),
-        fetch=outgoing.fetch,
-        recompile=partial(recompiled, settings),
-        suspect_of=partial(suspect_of, settings),
-    )
+    edge = edge_of(settings, compiled, log, metrics, outgoing)
     asked = operations.of_edge(log, told_by(process, metrics), edge.pairings, edge.readmission)
     async with AsyncExitStack() as held:
         held.push_async_callback(log.close)

@@ -34,7 +34,7 @@ from gateway.keep.postgres.registration import register, registered
 from gateway.keep.postgres.state import PostgresState
 from gateway.process import operations
 from gateway.process.server import serve
-from gateway.receive.app import Edge, edge_app
+from gateway.receive.app import Edge
 from gateway.receive.spool import Spool
 from gateway.wiring.cluster import (
     INDEX_GROUP,
@@ -51,8 +51,8 @@ from gateway.wiring.cluster import (
 )
 from gateway.wiring.outgoing import Outgoing, outside_of
 from gateway.wiring.postgres import STATE_CONNECTIONS, open_store, pool_of, verify
-from gateway.wiring.running import control, drain_when, edge_options, ended, told_by, unless, worker_of
-from gateway.wiring.sources import recompiled, sources, suspect_of
+from gateway.wiring.running import control, drain_when, edge_of, ended, told_by, unless, worker_of
+from gateway.wiring.sources import sources
 from gateway.wiring.spooling import open_spools
 
 log = logging.getLogger("gateway.process")
@@ -139,15 +139,7 @@ async def run_edge(
         metrics = EdgeMetrics(compiled, sample)
         outgoing = Outgoing()
         held.push_async_callback(outgoing.close)
-        edge = edge_app(
-            compiled,
-            chosen,
-            metrics,
-            options=edge_options(settings),
-            fetch=outgoing.fetch,
-            recompile=partial(recompiled, settings),
-            suspect_of=partial(suspect_of, settings),
-        )
+        edge = edge_of(settings, compiled, chosen, metrics, outgoing)
         held.push_async_callback(ended, asyncio.create_task(edge.keep_house()))
         await control(
             held,

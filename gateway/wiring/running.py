@@ -4,11 +4,13 @@ import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
+from gateway.admin.edge import EdgeMetrics
 from gateway.admin.metrics import registry_of
 from gateway.admin.processes import ProcessMetrics
 from gateway.admin.worker import WorkerMetrics
@@ -16,16 +18,20 @@ from gateway.api import Router
 from gateway.config.settings import Settings
 from gateway.core.errors import PoisonedError
 from gateway.core.event import Event
+from gateway.core.source import Source
 from gateway.handle.equipment import Ports, WorkerSettings
 from gateway.handle.fetching import Outside
 from gateway.handle.meter import RouterSample
 from gateway.handle.pump import Worker
+from gateway.keep.ports import EventLog
 from gateway.keep.sqlite.connection import FileLock
 from gateway.process import operations
 from gateway.process.control import ControlServer
 from gateway.process.runtime import control_path, make_runtime_folder
-from gateway.receive.app import EdgeOptions
+from gateway.receive.app import Edge, EdgeOptions, edge_app
 from gateway.receive.quarantined import Bounds
+from gateway.wiring.outgoing import Outgoing
+from gateway.wiring.sources import recompiled, suspect_of
 
 
 def own_role(settings: Settings, role: str) -> FileLock:
@@ -38,7 +44,22 @@ def told_by(process: str, *metrics: Collector) -> CollectorRegistry:
     return registry_of([*metrics, ProcessMetrics(process, version("webhook-gateway"))])
 
 
-def edge_options(settings: Settings) -> EdgeOptions:
+def edge_of(
+    settings: Settings, compiled: Mapping[str, Source], log: EventLog, metrics: EdgeMetrics, outgoing: Outgoing
+) -> Edge:
+    """Return the edge on this log."""
+    return edge_app(
+        compiled,
+        log,
+        metrics,
+        options=_edge_options(settings),
+        fetch=outgoing.fetch,
+        recompile=partial(recompiled, settings),
+        suspect_of=partial(suspect_of, settings),
+    )
+
+
+def _edge_options(settings: Settings) -> EdgeOptions:
     """Return what the edge may take; the log knows the ids."""
     return EdgeOptions(
         trusted_proxies=settings.server.trusted_proxies,

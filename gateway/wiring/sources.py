@@ -4,13 +4,11 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway.config.installed import PROVIDERS
+from gateway.config.installed import provider_of
 from gateway.config.settings import Settings, SourceSettings
 from gateway.core.compile import compile_source
 from gateway.core.diagnosis import Suspect
-from gateway.core.provider import Provider
 from gateway.core.source import Secret, Source
-from gateway.providers.custom import provider_from
 from gateway.receive.paired import LABEL, read_secret
 
 
@@ -60,12 +58,6 @@ def _named(settings: Settings, name: str) -> SourceSettings:
 def _with(source: SourceSettings, late: Sequence[Secret]) -> tuple[Secret, ...]:
     known = {secret.text for secret in source.secrets}
     return (*source.secrets, *(secret for secret in late if secret.text not in known))
-
-
-def provider_of(settings: SourceSettings) -> Provider:
-    """Return the provider that a source names, or the one that its configuration makes."""
-    custom = settings.provider == "custom"
-    return provider_from(settings.scheme, settings.event) if custom else PROVIDERS[settings.provider]
 
 
 def compiled(settings: SourceSettings) -> Source:
